@@ -1,0 +1,146 @@
+# Makefile -- everything a person does with this checkout. `make help` lists the targets.
+# Packages are Debian 12's; a target installs what it lacks, and does nothing when all is there.
+
+# What a build needs, what the specs need, what the linters need, what the benchmarks need.
+PACKAGES_BUILD = gcc libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua-cjson-dev zlib1g-dev \
+                 node-llhttp ca-certificates
+PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl
+PACKAGES_LINT  = clang lua-check
+PACKAGES_CHECK = valgrind
+PACKAGES_BENCH = nginx-light perl
+
+VERSION  = 0.1.0
+
+BUILD    = build/release
+PROGRAM  = bin/rille
+CC       = gcc
+OPTIMISE = -O2 -g
+SANITISE =
+WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+           -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror
+CFLAGS   = -std=c11 -D_GNU_SOURCE -DRILLE_VERSION='"$(VERSION)"' $(OPTIMISE) $(SANITISE) -fno-strict-aliasing
+INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhttp
+# Lua is linked whole and its symbols are exported, for the C modules that scripts load.
+LIBS     = -Wl,-E -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
+           -l:liblua5.4-cjson.a -luv -lcurl -lz -lm -ldl -lpthread
+LLHTTP   = /usr/share/llhttp
+
+SOURCES  = $(sort $(wildcard host/*.c))
+MODULES  = $(sort $(wildcard lualib/*.lua lualib/*/*.lua))
+OBJECTS  = $(SOURCES:host/%.c=$(BUILD)/%.o) $(BUILD)/lualib.o \
+           $(addprefix $(BUILD)/llhttp-,api.o http.o llhttp.o)
+
+all: $(PROGRAM)
+
+help:
+	@echo 'make          build bin/rille'
+	@echo 'make run      build, and run scripts/pokemon.lua against a local API'
+	@echo 'make test     build, and run the specs'
+	@echo 'make lint     compile with gcc and clang, warnings as errors; luacheck'
+	@echo 'make asan     the specs again under ASan, UBSan and LeakSanitizer, the collector stressed'
+	@echo 'make valgrind the main job under valgrind'
+	@echo 'make bench    the benchmarks, each next to its rival'
+	@echo 'make clean    remove what was built'
+
+# --- set-up: $(call install,packages) ---
+
+define install
+@missing=; for p in $(1); do \
+  case "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null)" in \
+    installed) ;; *) missing="$$missing $$p";; esac; done; \
+[ -z "$$missing" ] && exit 0; \
+if [ "$$(id -u)" = 0 ]; then as=; \
+elif sudo -n true 2>/dev/null; then as='sudo -n'; \
+else echo "rille: packages are missing; run: sudo apt-get install -y --no-install-recommends$$missing" >&2; exit 1; fi; \
+echo "installing$$missing" >&2; \
+{ $$as apt-get update -q && \
+  $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; } >&2 || \
+{ echo "rille: could not install packages; run: $${as:+sudo }apt-get install -y --no-install-recommends$$missing" >&2; exit 1; }
+endef
+
+packages-build:
+	$(call install,$(PACKAGES_BUILD))
+packages-test:
+	$(call install,$(PACKAGES_BUILD) $(PACKAGES_TEST))
+packages-lint:
+	$(call install,$(PACKAGES_BUILD) $(PACKAGES_LINT))
+packages-valgrind:
+	$(call install,$(PACKAGES_BUILD) $(PACKAGES_CHECK))
+packages-bench:
+	$(call install,$(PACKAGES_BUILD) $(PACKAGES_BENCH))
+
+# --- build ---
+
+$(PROGRAM): $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(OBJECTS) $(LIBS)
+
+$(BUILD)/%.o: host/%.c | packages-build
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(WARN) $(INCLUDES) -MMD -MP -c -o $@ $<
+
+$(BUILD)/llhttp-%.o: | packages-build
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -w $(INCLUDES) -c -o $@ $(LLHTTP)/$*.c
+
+$(BUILD)/lualib.o: $(BUILD)/lualib.c
+	$(CC) $(CFLAGS) -Wall -Wextra -Werror $(INCLUDES) -c -o $@ $<
+
+# Each module of lualib/ becomes a string literal in a table of struct rille_embedded (host/lib.h).
+$(BUILD)/lualib.c: $(MODULES) Makefile | packages-build
+	@mkdir -p $(@D)
+	@{ echo '#include "lib.h"'; \
+	   echo 'const struct rille_embedded rille_lualib[] = {'; \
+	   for f in $(MODULES:lualib/%=%); do \
+	     name=$$(echo $${f%.lua} | tr / .); \
+	     printf '{"%s", "@%s",\n' $$name $$f; \
+	     sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' lualib/$$f > $@.part; cat $@.part; \
+	     printf ', sizeof(\n'; cat $@.part; printf ') - 1},\n'; \
+	   done; rm -f $@.part; echo '{0, 0, 0, 0}};'; } > $@
+
+-include $(SOURCES:host/%.c=$(BUILD)/%.d)
+
+# --- use ---
+
+run: $(PROGRAM)
+	@$(PROGRAM) scripts/pokemon.lua
+
+test: packages-test $(PROGRAM)
+	@RILLE=$(PROGRAM) $(PROGRAM) spec/run.lua $(SPECS)
+
+asan: packages-test
+	@$(MAKE) --no-print-directory BUILD=build/asan PROGRAM=build/asan/rille \
+	  OPTIMISE='-O1 -g -DRILLE_FAIL_ALLOC' \
+	  SANITISE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
+	  build/asan/rille
+	@RILLE=build/asan/rille build/asan/rille spec/out_of_memory.lua
+	@RILLE=build/asan/rille RILLE_SPEC_GC=stress build/asan/rille spec/run.lua $(SPECS)
+
+valgrind: packages-valgrind $(PROGRAM)
+	valgrind --quiet --leak-check=full --error-exitcode=1 $(PROGRAM) scripts/pokemon.lua
+	valgrind --quiet --leak-check=full --error-exitcode=1 $(PROGRAM) scripts/pokemon.lua --plain
+	valgrind --quiet --leak-check=full --error-exitcode=1 $(PROGRAM) scripts/pokemon.lua --concurrency 4
+
+lint: packages-lint
+	@$(MAKE) --no-print-directory BUILD=build/clang PROGRAM=build/clang/rille CC=clang build/clang/rille
+	@$(MAKE) --no-print-directory $(PROGRAM)
+	@luacheck --quiet lualib scripts spec bench
+	@! grep -n 'lua_resume *(' host/*.c | grep -v '^host/fiber.c:'
+	@! grep -nwE '(sprintf|vsprintf|strcpy|strcat|strtok|atoi|atol|alloca|gets) *\(' host/*.[ch]
+
+bench: bench-nesting bench-operators bench-http
+
+bench-nesting: packages-bench $(PROGRAM)
+	@$(PROGRAM) bench/nesting.lua
+
+bench-operators: packages-bench $(PROGRAM)
+	@$(PROGRAM) bench/operators.lua
+
+bench-http: packages-bench $(PROGRAM)
+	@RILLE=$(PROGRAM) sh bench/http.sh
+
+clean:
+	rm -rf build bin
+
+.PHONY: all help run test asan valgrind lint bench bench-nesting bench-operators bench-http clean packages-build packages-test packages-lint \
+        packages-valgrind packages-bench

@@ -1,0 +1,71 @@
+/* box.c -- class tables and argument readers. The model is told in box.h.
+ * Owner:  the registry owns classes.
+ * Errors: every reader raises in the form of Lua's own library. */
+#include "box.h"
+
+void rille_class(lua_State *L, const char *name, const luaL_Reg *meta, const luaL_Reg *methods) {
+  luaL_newmetatable(L, name);
+  luaL_setfuncs(L, meta, 0);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+double rille_check_seconds(lua_State *L, int arg) {
+  double seconds = luaL_checknumber(L, arg);
+  luaL_argcheck(L, seconds >= 0 && seconds < 1e9, arg, "seconds out of range");
+  return seconds;
+}
+
+static int bad_type(lua_State *L, const char *name, const char *expected) {
+  return luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
+                    luaL_typename(L, -1));
+}
+
+double rille_field_number(lua_State *L, int t, const char *name, double def, double min,
+                          double max) {
+  double value = def;
+  if (lua_getfield(L, t, name) != LUA_TNIL) {
+    if (lua_type(L, -1) != LUA_TNUMBER)
+      bad_type(L, name, "number");
+    value = lua_tonumber(L, -1);
+    if (!(value >= min && value <= max))
+      luaL_error(L, "bad option '%s' (out of range)", name);
+  }
+  lua_pop(L, 1);
+  return value;
+}
+
+lua_Integer rille_field_integer(lua_State *L, int t, const char *name, lua_Integer def,
+                                lua_Integer min, lua_Integer max) {
+  lua_Integer value = def;
+  if (lua_getfield(L, t, name) != LUA_TNIL) {
+    if (!lua_isinteger(L, -1))
+      bad_type(L, name, "integer");
+    value = lua_tointeger(L, -1);
+    if (value < min || value > max)
+      luaL_error(L, "bad option '%s' (out of range)", name);
+  }
+  lua_pop(L, 1);
+  return value;
+}
+
+bool rille_field_boolean(lua_State *L, int t, const char *name, bool def) {
+  bool value = def;
+  if (lua_getfield(L, t, name) != LUA_TNIL) {
+    if (!lua_isboolean(L, -1))
+      bad_type(L, name, "boolean");
+    value = lua_toboolean(L, -1);
+  }
+  lua_pop(L, 1);
+  return value;
+}
+
+const char *rille_field_string(lua_State *L, int t, const char *name, size_t *length) {
+  if (lua_getfield(L, t, name) == LUA_TNIL)
+    return NULL;
+  if (lua_type(L, -1) != LUA_TSTRING)
+    bad_type(L, name, "string");
+  return lua_tolstring(L, -1, length);
+}

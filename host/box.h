@@ -1,0 +1,29 @@
+/* box.h -- class tables and argument readers that every binding shares.
+ * Model:  a class is a metatable in the registry, found by name; its methods are in a table apart, so
+ *         that a script cannot reach __gc. Options are fields of a table argument.
+ * Owner:  the registry owns classes. Nothing else is kept.
+ * Errors: readers raise a string in the form of Lua's own library, and blame the caller. */
+#ifndef RILLE_BOX_H
+#define RILLE_BOX_H
+
+#include <stdbool.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/* Registers class `name`: metamethods (with __name, and no __metatable), methods as __index. */
+void rille_class(lua_State *L, const char *name, const luaL_Reg *meta, const luaL_Reg *methods);
+
+/* A number of seconds at `arg`: finite, 0 <= s < 1e9. */
+double rille_check_seconds(lua_State *L, int arg);
+
+/* Fields of the options table at index `t`; `def` when the field is nil. They raise
+ * "bad option 'timeout' (number expected, got string)". */
+double rille_field_number(lua_State *L, int t, const char *name, double def, double min, double max);
+lua_Integer rille_field_integer(lua_State *L, int t, const char *name, lua_Integer def, lua_Integer min,
+                                lua_Integer max);
+bool rille_field_boolean(lua_State *L, int t, const char *name, bool def);
+/* Pushes the string (or nil) so that it stays alive, and returns it (NULL for nil). */
+const char *rille_field_string(lua_State *L, int t, const char *name, size_t *length);
+
+#endif

@@ -1,0 +1,256 @@
+/* fault.c -- error objects and the stories of errors; the binding rille.host.fault.
+ * Model:  told in fault.h. Stories are in a table of the registry with weak keys; the story of a string
+ *         is kept until the next string error, because strings have no identity.
+ * Owner:  the registry.
+ * Errors: as everything that pushes. */
+#include "fault.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include <uv.h>
+
+#define FAULT "rille.error"
+
+static const char STORIES = 0; /* its address is the key in the registry */
+
+enum { LAST_STRING = 1, LAST_STORY, STORY_LIMIT = 16000 };
+
+void rille_fault_push(lua_State *L, const char *code, const char *format, ...) {
+  va_list args;
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, code);
+  lua_setfield(L, -2, "code");
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  lua_setfield(L, -2, "message");
+  luaL_setmetatable(L, FAULT);
+}
+
+void rille_fault_push_uv(lua_State *L, int status, const char *what) {
+  char name[32], text[128];
+  uv_err_name_r(status, name, sizeof name);
+  uv_strerror_r(status, text, sizeof text);
+  rille_fault_push(L, name, "%s: %s", what, text);
+}
+
+bool rille_fault_is(lua_State *L, int index, const char *code) {
+  index = lua_absindex(L, index);
+  if (!lua_istable(L, index) || !lua_getmetatable(L, index))
+    return false;
+  luaL_getmetatable(L, FAULT);
+  bool is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  if (is && code != NULL) {
+    lua_pushstring(L, "code");
+    lua_rawget(L, index);
+    is = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), code) == 0;
+    lua_pop(L, 1);
+  }
+  return is;
+}
+
+/* --- stories --- */
+
+/* `text` ends with `end`: Lua's coroutine.wrap puts a position before a string at every level. */
+static bool ends_with(const char *text, size_t length, const char *end, size_t end_length) {
+  return length >= end_length && memcmp(text + length - end_length, end, end_length) == 0;
+}
+
+/* Pushes the story of the string at `index`, or nil; `stories` is the table. */
+static void push_string_story(lua_State *L, int stories, int index) {
+  size_t length, last_length;
+  const char *text = lua_tolstring(L, index, &length);
+  if (lua_rawgeti(L, stories, LAST_STRING) == LUA_TSTRING) {
+    const char *last = lua_tolstring(L, -1, &last_length);
+    if (ends_with(text, length, last, last_length)) {
+      lua_rawgeti(L, stories, LAST_STORY);
+      lua_replace(L, -2);
+      return;
+    }
+  }
+  lua_pop(L, 1);
+  lua_pushnil(L);
+}
+
+static bool has_identity(lua_State *L, int index) {
+  int type = lua_type(L, index);
+  return type == LUA_TTABLE || type == LUA_TUSERDATA || type == LUA_TFUNCTION ||
+         type == LUA_TTHREAD;
+}
+
+void rille_fault_push_story(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &STORIES);
+  int stories = lua_gettop(L);
+  if (has_identity(L, index)) {
+    lua_pushvalue(L, index);
+    lua_rawget(L, stories);
+  } else if (lua_type(L, index) == LUA_TSTRING) {
+    push_string_story(L, stories, index);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_remove(L, stories);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "");
+  }
+}
+
+/* Keeps the story on top as that of the error at `index`. Pops it. */
+static void keep_story(lua_State *L, int index) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &STORIES);
+  lua_insert(L, -2);
+  if (has_identity(L, index)) {
+    lua_pushvalue(L, index);
+    lua_insert(L, -2);
+    lua_rawset(L, -3);
+  } else if (lua_type(L, index) == LUA_TSTRING) {
+    lua_rawseti(L, -2, LAST_STORY);
+    lua_pushvalue(L, index);
+    lua_rawseti(L, -2, LAST_STRING);
+  } else {
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* Pushes "stack traceback:..." for the first coroutine, "<how> <who>:..." for the next ones. */
+static void push_segment(lua_State *L, int level, const char *how, const char *who) {
+  luaL_traceback(L, L, NULL, level);
+  if (how == NULL)
+    return;
+  const char *frames = strchr(lua_tostring(L, -1), '\n');
+  lua_pushfstring(L, "\n%s %s:%s", how, who, frames != NULL ? frames : "");
+  lua_replace(L, -2);
+}
+
+void rille_fault_tell(lua_State *L, int index, int level, const char *how, const char *who) {
+  index = lua_absindex(L, index);
+  if (how != NULL || has_identity(L, index))
+    rille_fault_push_story(L, index);
+  else
+    lua_pushliteral(L, ""); /* a string raised anew: what is kept is of another with the same text */
+  size_t length = lua_rawlen(L, -1);
+  if (length > STORY_LIMIT) { /* a chain thousands of coroutines long: its beginning tells enough */
+    lua_pop(L, 1);
+    return;
+  }
+  push_segment(L, level, length > 0 && how == NULL ? "raised again in" : how, who);
+  lua_concat(L, 2);
+  keep_story(L, index);
+}
+
+void rille_fault_suppress(lua_State *L, int index, int suppressed) {
+  index = lua_absindex(L, index);
+  suppressed = lua_absindex(L, suppressed);
+  if (rille_fault_is(L, index, NULL)) {
+    if (lua_getfield(L, index, "suppressed") != LUA_TTABLE) {
+      lua_pop(L, 1);
+      lua_newtable(L);
+      lua_pushvalue(L, -1);
+      lua_setfield(L, index, "suppressed");
+    }
+    lua_pushvalue(L, suppressed);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+  }
+  rille_fault_push_story(L, index);
+  lua_pushliteral(L, "\nsuppressed: ");
+  rille_fault_push_message(L, suppressed);
+  lua_concat(L, 3);
+  keep_story(L, index);
+}
+
+void rille_fault_push_message(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  if (lua_isstring(L, index)) { /* a number too, as the standalone interpreter shows it */
+    lua_pushvalue(L, index);
+    (void)lua_tostring(L, -1);
+  } else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
+    lua_pop(L, 1);
+    luaL_tolstring(L, index, NULL);
+  } else {
+    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+  }
+}
+
+/* --- the binding --- */
+
+/* new(code, message[, fields]) -> error object */
+static int l_new(lua_State *L) {
+  luaL_checkstring(L, 1);
+  luaL_checkstring(L, 2);
+  if (!lua_isnoneornil(L, 3))
+    luaL_checktype(L, 3, LUA_TTABLE);
+  lua_settop(L, 3);
+  rille_fault_push(L, lua_tostring(L, 1), "%s", lua_tostring(L, 2));
+  if (lua_isnil(L, 3))
+    return 1;
+  lua_pushnil(L);
+  while (lua_next(L, 3) != 0) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, 4);
+  }
+  return 1;
+}
+
+/* is(v[, code]) -> boolean */
+static int l_is(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, rille_fault_is(L, 1, luaL_optstring(L, 2, NULL)));
+  return 1;
+}
+
+/* traceback(err) -> string: the message and the frames of each coroutine that the error left */
+static int l_traceback(lua_State *L) {
+  luaL_checkany(L, 1);
+  rille_fault_push_message(L, 1);
+  rille_fault_push_story(L, 1);
+  if (lua_rawlen(L, -1) > 0) {
+    lua_pushliteral(L, "\n");
+    lua_insert(L, -2);
+  }
+  lua_concat(L, lua_gettop(L) - 1);
+  return 1;
+}
+
+/* suppress(err, suppressed): attaches an error that must not replace err */
+static int l_suppress(lua_State *L) {
+  luaL_checkany(L, 1);
+  luaL_checkany(L, 2);
+  rille_fault_suppress(L, 1, 2);
+  return 0;
+}
+
+static int l_tostring(lua_State *L) {
+  lua_settop(L, 1);
+  if (!lua_istable(L, 1) || lua_getfield(L, 1, "message") != LUA_TSTRING)
+    lua_pushliteral(L, "error");
+  return 1;
+}
+
+static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {NULL, NULL}};
+
+static const luaL_Reg lib[] = {{"new", l_new},
+                               {"is", l_is},
+                               {"traceback", l_traceback},
+                               {"suppress", l_suppress},
+                               {NULL, NULL}};
+
+int luaopen_rille_fault(lua_State *L) {
+  luaL_newmetatable(L, FAULT);
+  luaL_setfuncs(L, meta, 0);
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &STORIES);
+  luaL_newlib(L, lib);
+  return 1;
+}

@@ -1,0 +1,320 @@
+/* fiber.c -- the driver: the only file that calls lua_resume. The model is told in fiber.h.
+ * Owner:  nothing here owns a fiber; records are userdata in their coroutines' first slot.
+ * Errors: whatever is raised inside a coroutine becomes the outcome of its step. The driver itself
+ *         runs outside any protected call and does nothing that may raise. */
+#include "fiber.h"
+
+#include <string.h>
+
+#include "describe.h"
+#include "fault.h"
+#include "runtime.h"
+#include "task.h"
+
+enum {
+  NESTING_CAP = 40,    /* nested steps; Lua allows 200 C calls, and bodies need some of them */
+  DEPTH_LIMIT = 16000, /* consumers below a fiber: a runaway recursion ends before memory does */
+  STEP_BUDGET = 1024   /* steps without a wait before the loop gets its turn (R27) */
+};
+
+static struct rille_fiber **slot(lua_State *L) { return lua_getextraspace(L); }
+
+/* A new thread's extra space is a copy of the main thread's, so a thread that the host did not make
+ * leads to rt->outside. */
+struct rille_fiber *rille_fiber_of(lua_State *L) { return *slot(L); }
+
+struct rille *rille_of(lua_State *L) { return (*slot(L))->rt; }
+
+bool rille_fiber_owns(lua_State *L) { return (*slot(L))->kind != RILLE_OUTSIDE; }
+
+/* --- waiting --- */
+
+void rille_check_wait(lua_State *L, const char *what) {
+  struct rille_fiber *f = *slot(L);
+  if (!f->can_wait || !lua_isyieldable(L)) {
+    rille_push_boundary(L);
+    luaL_error(L, "cannot wait for %s inside %s", what, lua_tostring(L, -1));
+  }
+  rille_task_check(L, f->task);
+}
+
+void rille_op_init(struct rille_op *op, const struct rille_op_class *class) {
+  memset(op, 0, sizeof *op);
+  op->class = class;
+  op->name = class->name;
+}
+
+static int park_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  struct rille_op *op = (struct rille_op *)ctx;
+  struct rille_fiber *f = op->fiber;
+  f->op = NULL;
+  op->fiber = NULL;
+  f->task->leaf = NULL;
+  if (op->aborted) {
+    rille_task_check(L, f->task);
+    return luaL_error(L, "%s was interrupted", op->name);
+  }
+  return op->class->finish(L, op);
+}
+
+int rille_op_park(lua_State *L, struct rille_op *op) {
+  struct rille_fiber *f = *slot(L);
+  f->op = op;
+  op->fiber = f;
+  f->task->leaf = f;
+  if (op->done) /* it was over before it was parked */
+    list_append(&f->rt->ready, &f->ready);
+  f->rt->waiting = true;
+  return lua_yieldk(L, 0, (lua_KContext)op, park_k);
+}
+
+void rille_op_done(struct rille_op *op) {
+  if (op->done)
+    return;
+  op->done = true;
+  if (op->fiber != NULL)
+    list_append(&op->fiber->rt->ready, &op->fiber->ready);
+}
+
+void rille_op_interrupt(struct rille_op *op) {
+  if (op->done)
+    return;
+  op->aborted = true;
+  op->class->abort(op);
+  rille_op_done(op);
+}
+
+/* --- making --- */
+
+struct rille_fiber *rille_fiber_new(lua_State *L, size_t size, int nuvalue,
+                                    enum rille_fiber_kind kind) {
+  struct rille_fiber *f = lua_newuserdatauv(L, size, nuvalue);
+  memset(f, 0, size);
+  list_init(&f->ready);
+  f->rt = rille_of(L);
+  f->kind = (uint8_t)kind;
+  f->state = RILLE_DEAD; /* born closed: until it has a coroutine */
+  lua_State *co = lua_newthread(L);
+  lua_pushvalue(L, -2);
+  lua_xmove(L, co, 1);
+  f->L = co;
+  f->state = RILLE_CREATED;
+  *slot(co) = f;
+  return f;
+}
+
+/* The message handler of a base call: keeps the story of the error, returns the error untouched. */
+static int on_error(lua_State *L) {
+  struct rille_fiber *f = *slot(L);
+  if (!f->rt->passing && !rille_task_is_signal(L, f->task, 1)) {
+    rille_push_fiber(L, f);
+    rille_fault_tell(L, 1, 1, NULL, lua_tostring(L, -1));
+  }
+  f->rt->passing = false;
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int body_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  (*slot(L))->failed = status != LUA_OK && status != LUA_YIELD;
+  return lua_gettop(L) - 1;
+}
+
+/* The base of a guarded coroutine: the body runs under a protected call, so that its <close> variables
+ * may wait when an error unwinds it. */
+static int body(lua_State *L) {
+  lua_pushcfunction(L, on_error);
+  lua_insert(L, 1);
+  return body_k(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, body_k), 0);
+}
+
+void rille_fiber_load(lua_State *L, struct rille_fiber *f, int nargs, bool guarded) {
+  if (!lua_checkstack(f->L, nargs + 3))
+    luaL_error(L, "too many arguments");
+  if (guarded)
+    lua_pushcfunction(f->L, body);
+  lua_xmove(L, f->L, nargs + 1);
+  f->nargs = nargs + (guarded ? 1 : 0);
+}
+
+/* --- stepping --- */
+
+/* lua_resume would not start: the coroutine is as it was, but for the arguments. */
+static bool refused(const struct rille_fiber *f, int before) {
+  int status = lua_status(f->L);
+  return before == RILLE_SUSPENDED ? status == LUA_YIELD : status == LUA_OK;
+}
+
+/* Resumes f. Afterwards either rt->waiting is set, or f->outcome and f->count tell what came. */
+static void resume(struct rille_fiber *f, lua_State *from) {
+  struct rille *rt = f->rt;
+  int count;
+  int nargs = f->nargs;
+  uint8_t before = f->state;
+  f->nargs = 0;
+  f->state = RILLE_RUNNING;
+  rt->nesting++;
+  int status = lua_resume(f->L, from, nargs, &count);
+  rt->nesting--;
+  if (status == LUA_YIELD && rt->waiting) {
+    f->state = RILLE_WAITING;
+  } else if (status == LUA_YIELD) {
+    f->state = RILLE_SUSPENDED;
+    f->outcome = RILLE_ITEM;
+    f->count = count;
+  } else if (status == LUA_OK) {
+    f->state = RILLE_DEAD;
+    f->outcome = f->failed ? RILLE_FAILED : RILLE_DONE;
+    f->count = count - 1; /* all but the record in the first slot */
+  } else {
+    f->state = before == RILLE_SUSPENDED && refused(f, before) ? before : RILLE_DEAD;
+    f->outcome = RILLE_FAILED;
+    f->count = 1;
+  }
+}
+
+enum rille_outcome rille_fiber_step(lua_State *L, struct rille_fiber *f, int nargs, lua_KContext ctx,
+                                    lua_KFunction k) {
+  struct rille_fiber *me = *slot(L);
+  struct rille *rt = me->rt;
+  if (me->depth >= DEPTH_LIMIT && f->inject == RILLE_INJECT_NOTHING)
+    luaL_error(L, "C stack overflow (coroutines nested %d deep)", DEPTH_LIMIT);
+  if (nargs > 0) {
+    if (!lua_checkstack(f->L, nargs))
+      luaL_error(L, "too many arguments to resume");
+    lua_xmove(L, f->L, nargs);
+    f->nargs += nargs;
+  }
+  f->consumer = me;
+  f->task = me->task;
+  f->depth = me->depth + 1;
+  f->can_wait = me->can_wait && lua_isyieldable(L);
+  if (rt->nesting < NESTING_CAP || !f->can_wait) {
+    resume(f, L);
+    if (!rt->waiting) {
+      f->consumer = NULL;
+      return f->outcome;
+    }
+  } else {
+    rt->handover = f;
+    rt->waiting = true;
+  }
+  return lua_yieldk(L, 0, ctx, k);
+}
+
+int rille_fiber_take_over(lua_State *L, struct rille_fiber *f, struct rille_scope *mark,
+                          lua_KContext ctx, lua_KFunction k) {
+  struct rille_fiber *me = *slot(L);
+  struct rille_task *from = f->task;
+  struct rille_fiber *leaf = from->leaf;
+  for (struct rille_fiber *x = leaf;; x = x->consumer) {
+    x->task = me->task;
+    if (x == f)
+      break;
+  }
+  from->leaf = NULL;
+  me->task->leaf = leaf;
+  rille_scope_move(me->task, from, mark);
+  f->consumer->evicted = true;
+  rille_fiber_ready(f->consumer);
+  f->consumer = me;
+  rille_task_interrupt(me->task);
+  me->rt->waiting = true;
+  return lua_yieldk(L, 0, ctx, k);
+}
+
+int rille_fiber_take(lua_State *L, struct rille_fiber *f) {
+  int n = f->count;
+  if (n > LUA_MINSTACK / 2 && !lua_checkstack(L, n)) { /* few fit: a C function has LUA_MINSTACK */
+    lua_pop(f->L, n);
+    f->count = 0;
+    luaL_error(L, "too many results to resume");
+  }
+  lua_xmove(f->L, L, n);
+  f->count = 0;
+  return n;
+}
+
+bool rille_fiber_kill(lua_State *L, struct rille_fiber *f) {
+  lua_State *co = f->L;
+  if (co == NULL)
+    return true;
+  list_remove(&f->ready);
+  f->consumer = NULL;
+  f->state = RILLE_RUNNING;
+  f->can_wait = false; /* what <close> handlers run from here on cannot be parked */
+  int status = lua_resetthread(co);
+  f->state = RILLE_DEAD;
+  f->L = NULL;
+  f->count = 0;
+  *slot(co) = &f->rt->dead;
+  if (status == LUA_OK)
+    return true;
+  if (lua_checkstack(L, 1))
+    lua_xmove(co, L, 1);
+  return false;
+}
+
+int rille_fiber_pass_error(lua_State *L, const char *how) {
+  struct rille_fiber *f = *slot(L);
+  if (!rille_task_is_signal(L, f->task, -1)) {
+    rille_push_fiber(L, f);
+    rille_fault_tell(L, -2, 1, how, lua_tostring(L, -1));
+    lua_pop(L, 1);
+  }
+  f->rt->passing = true; /* told already: the base handler need not */
+  return lua_error(L);
+}
+
+int rille_thread_resume(lua_State *L, lua_State *co, int nargs, int *count) {
+  return lua_resume(co, L, nargs, count);
+}
+
+/* --- the loop's half --- */
+
+/* Resumes f, then whoever waited for it, until the chain waits again or its root has ended. */
+static void drive(struct rille_fiber *f) {
+  struct rille *rt = f->rt;
+  struct rille_task *task = f->task;
+  rt->budget = STEP_BUDGET;
+  for (;;) {
+    resume(f, rt->L);
+    if (rt->waiting) {
+      rt->waiting = false;
+      f = rt->handover;
+      rt->handover = NULL;
+      if (task->killed) {
+        rille_task_kill(task);
+        return;
+      }
+      if (f == NULL)
+        return;
+      continue;
+    }
+    if (f->consumer == NULL)
+      break;
+    struct rille_fiber *consumer = f->consumer;
+    f->consumer = NULL;
+    f = consumer;
+  }
+  rille_task_finished(task);
+}
+
+void rille_fiber_ready(struct rille_fiber *f) { list_append(&f->rt->ready, &f->ready); }
+
+void rille_fiber_run_ready(struct rille *rt) {
+  struct list batch;
+  list_init(&batch);
+  list_take(&batch, &rt->ready);
+  while (!list_empty(&batch)) {
+    struct list *first = batch.next;
+    list_remove(first);
+    struct rille_fiber *f = LIST_ENTRY(first, struct rille_fiber, ready);
+    if (f->kind == RILLE_TASK && f->state == RILLE_CREATED && rille_task_is_cancelled(f->task))
+      rille_task_finished(f->task);
+    else
+      drive(f);
+  }
+}

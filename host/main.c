@@ -1,0 +1,64 @@
+/* main.c -- the program: one runtime, one main task, an exit status.
+ * Model:  lualib/rille/command.lua reads the command line and gives the body of the main task.
+ * Owner:  main owns the runtime.
+ * Errors: what goes wrong before there is a runtime is one line on stderr and status 1. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <curl/curl.h>
+#include <lauxlib.h>
+#include <uv.h>
+
+#include "lib.h"
+#include "runtime.h"
+#include "task.h"
+
+/* Opens the libraries, reads the command line and spawns the main task: what rille.command returns. */
+static int start(lua_State *L) {
+  int argc = (int)lua_tointeger(L, 1);
+  char **argv = lua_touserdata(L, 2);
+  lua_settop(L, 0);
+  rille_lib_open(L);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "rille.command");
+  lua_call(L, 1, 1);
+  lua_newtable(L);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i);
+  }
+  lua_createtable(L, 0, 4);
+  lua_pushliteral(L, RILLE_VERSION);
+  lua_setfield(L, -2, "rille");
+  lua_pushliteral(L, LUA_RELEASE);
+  lua_setfield(L, -2, "lua");
+  lua_pushstring(L, uv_version_string());
+  lua_setfield(L, -2, "libuv");
+  lua_pushstring(L, curl_version_info(CURLVERSION_NOW)->version);
+  lua_setfield(L, -2, "libcurl");
+  lua_call(L, 2, LUA_MULTRET);
+  if (lua_gettop(L) == 0)
+    return 0; /* --help, --version */
+  rille_task_spawn(L, lua_gettop(L) - 1, false);
+  lua_pushliteral(L, "main");
+  rille_task_set_name(L, -2, -1);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  struct rille *rt = rille_new();
+  if (rt == NULL) {
+    (void)fputs("rille: not enough memory to start\n", stderr);
+    return EXIT_FAILURE;
+  }
+  int status = EXIT_FAILURE;
+  lua_pushcfunction(rt->L, start);
+  lua_pushinteger(rt->L, argc);
+  lua_pushlightuserdata(rt->L, argv);
+  if (lua_pcall(rt->L, 2, 0, 0) == LUA_OK)
+    status = rille_run(rt);
+  else
+    (void)fprintf(stderr, "rille: %s\n", lua_tostring(rt->L, -1));
+  rille_close(rt);
+  return status;
+}

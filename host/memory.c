@@ -1,0 +1,46 @@
+/* memory.c -- the allocator of the Lua state. The model is told in memory.h. */
+#include "memory.h"
+
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+#ifdef RILLE_FAIL_ALLOC
+
+#include <stdio.h>
+
+struct counter {
+  long left; /* requests until the one that fails; below 0: failed, or none is to fail */
+};
+
+static void *allocate(void *data, void *block, size_t old, size_t size) {
+  struct counter *counter = data;
+  if (size == 0) {
+    free(block);
+    return NULL;
+  }
+  if ((block == NULL || size > old) && counter->left >= 0 && --counter->left < 1)
+    return NULL;
+  return realloc(block, size);
+}
+
+static int panic(lua_State *L) {
+  (void)fprintf(stderr, "rille: unprotected error: %s\n", lua_tostring(L, -1));
+  return 0; /* Lua aborts */
+}
+
+lua_State *rille_memory_newstate(void) {
+  static struct counter counter = {-1};
+  const char *text = getenv("RILLE_FAIL_ALLOC");
+  counter.left = text != NULL ? strtol(text, NULL, 10) : -1;
+  lua_State *L = lua_newstate(allocate, &counter);
+  if (L != NULL)
+    lua_atpanic(L, panic);
+  return L;
+}
+
+#else
+
+lua_State *rille_memory_newstate(void) { return luaL_newstate(); }
+
+#endif

@@ -1,0 +1,242 @@
+/* runtime.c -- the loop, its deadlines, its end. The model is told in runtime.h.
+ * Owner:  struct rille owns the Lua state, the libuv loop and the heap of deadlines (not what is in it).
+ * Errors: a failure to set up is NULL from rille_new. While it runs, a deadlock is reported and ends the
+ *         program with status 1; whatever libuv refuses at the end is a defect and aborts. */
+#include "runtime.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lualib.h>
+
+#include "memory.h"
+#include "task.h"
+
+enum { CLEANUP_SECONDS = 5 };
+
+double rille_now(struct rille *rt) {
+  (void)rt;
+  return (double)uv_hrtime() / 1e9;
+}
+
+/* --- deadlines: a binary heap, heap[1] the earliest --- */
+
+static bool before(const struct rille_deadline *a, const struct rille_deadline *b) {
+  return a->at < b->at || (a->at == b->at && a->sequence < b->sequence);
+}
+
+static void place(struct rille *rt, uint32_t i, struct rille_deadline *d) {
+  rt->heap[i] = d;
+  d->index = i;
+}
+
+/* Puts d where it belongs, starting from the free place i. */
+static void sift(struct rille *rt, uint32_t i, struct rille_deadline *d) {
+  while (i > 1 && before(d, rt->heap[i / 2])) {
+    place(rt, i, rt->heap[i / 2]);
+    i /= 2;
+  }
+  for (uint32_t child = 2 * i; child <= rt->heap_count; child = 2 * i) {
+    if (child < rt->heap_count && before(rt->heap[child + 1], rt->heap[child]))
+      child++;
+    if (!before(rt->heap[child], d))
+      break;
+    place(rt, i, rt->heap[child]);
+    i = child;
+  }
+  place(rt, i, d);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+/* Sets the timer to the earliest deadline. libuv counts in whole milliseconds: round up. */
+static void arm(struct rille *rt) {
+  if (rt->heap_count == 0) {
+    (void)uv_timer_stop(&rt->timer);
+    return;
+  }
+  double left = ceil((rt->heap[1]->at - rille_now(rt)) * 1000);
+  uv_update_time(&rt->loop);
+  (void)uv_timer_start(&rt->timer, on_timer, left > 0 ? (uint64_t)left : 0, 0);
+}
+
+static void take_out(struct rille *rt, struct rille_deadline *d) {
+  struct rille_deadline *last = rt->heap[rt->heap_count--];
+  if (last != d)
+    sift(rt, d->index, last);
+  d->index = 0;
+}
+
+static void on_timer(uv_timer_t *timer) {
+  struct rille *rt = timer->data;
+  double now = rille_now(rt);
+  uint64_t sequence = rt->sequence; /* what is started in here waits for its own turn */
+  while (rt->heap_count > 0 && rt->heap[1]->at <= now && rt->heap[1]->sequence < sequence) {
+    struct rille_deadline *d = rt->heap[1];
+    take_out(rt, d);
+    d->due(d);
+  }
+  arm(rt);
+}
+
+bool rille_deadline_start(struct rille *rt, struct rille_deadline *d, double seconds) {
+  rille_deadline_stop(rt, d);
+  if (rt->heap_count + 2 > rt->heap_size) {
+    uint32_t size = rt->heap_size == 0 ? 64 : rt->heap_size * 2;
+    void *heap = realloc(rt->heap, size * sizeof *rt->heap);
+    if (heap == NULL)
+      return false;
+    rt->heap = heap;
+    rt->heap_size = size;
+  }
+  d->at = rille_now(rt) + seconds;
+  d->sequence = rt->sequence++;
+  rt->heap_count++;
+  sift(rt, rt->heap_count, d);
+  if (d->index == 1)
+    arm(rt);
+  return true;
+}
+
+void rille_deadline_stop(struct rille *rt, struct rille_deadline *d) {
+  if (d->index == 0)
+    return;
+  bool first = d->index == 1;
+  take_out(rt, d);
+  if (first)
+    arm(rt);
+}
+
+/* --- set up --- */
+
+/* libuv runs timers first and then polls: with a fiber made ready in between, the poll must not block. */
+static void on_prepare(uv_prepare_t *prepare) {
+  struct rille *rt = prepare->data;
+  if (!list_empty(&rt->ready))
+    uv_stop(&rt->loop);
+}
+
+static void on_signal(uv_signal_t *handle, int signum) {
+  rille_stop(handle->data, 128 + signum);
+}
+
+static void start_signal(struct rille *rt, uv_signal_t *handle, int signum) {
+  (void)uv_signal_init(&rt->loop, handle); /* fails only for want of descriptors: then no cleanup */
+  handle->data = rt;
+  uv_unref((uv_handle_t *)handle);
+  /* One shot: the disposition is the default again once the first has come, so a second one ends the
+   * program at once, even if it never waits. */
+  (void)uv_signal_start_oneshot(handle, on_signal, signum);
+}
+
+static void init_record(struct rille_fiber *f, struct rille *rt, lua_State *L, int kind, int state) {
+  list_init(&f->ready);
+  f->rt = rt;
+  f->L = L;
+  f->kind = (uint8_t)kind;
+  f->state = (uint8_t)state;
+}
+
+struct rille *rille_new(void) {
+  struct rille *rt = calloc(1, sizeof *rt);
+  if (rt == NULL)
+    return NULL;
+  rt->L = rille_memory_newstate();
+  if (rt->L == NULL || uv_loop_init(&rt->loop) != 0) {
+    if (rt->L != NULL)
+      lua_close(rt->L);
+    free(rt);
+    return NULL;
+  }
+  list_init(&rt->ready);
+  list_init(&rt->tasks);
+  init_record(&rt->outside, rt, rt->L, RILLE_OUTSIDE, RILLE_RUNNING);
+  init_record(&rt->dead, rt, NULL, RILLE_COROUTINE, RILLE_DEAD);
+  *(struct rille_fiber **)lua_getextraspace(rt->L) = &rt->outside;
+  (void)uv_timer_init(&rt->loop, &rt->timer);
+  rt->timer.data = rt;
+  (void)uv_prepare_init(&rt->loop, &rt->prepare);
+  rt->prepare.data = rt;
+  (void)uv_prepare_start(&rt->prepare, on_prepare);
+  uv_unref((uv_handle_t *)&rt->prepare);
+  start_signal(rt, &rt->interrupt, SIGINT);
+  start_signal(rt, &rt->terminate, SIGTERM);
+  (void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of the write */
+  return rt;
+}
+
+/* --- run --- */
+
+static void on_overdue(struct rille_deadline *d) {
+  LIST_ENTRY(d, struct rille, cleanup)->overdue = true;
+}
+
+void rille_stop(struct rille *rt, int status) {
+  if (rt->stopping)
+    return;
+  rt->stopping = true;
+  rt->status = status;
+  rt->cleanup.due = on_overdue;
+  if (!rille_deadline_start(rt, &rt->cleanup, CLEANUP_SECONDS))
+    rt->overdue = true;
+  for (struct list *l = rt->tasks.next; l != &rt->tasks; l = l->next)
+    rille_task_cancel(LIST_ENTRY(l, struct rille_task, link));
+}
+
+static void kill_tasks(struct rille *rt, const char *why) {
+  rille_task_report(rt, why);
+  while (!list_empty(&rt->tasks))
+    rille_task_kill(LIST_ENTRY(rt->tasks.next, struct rille_task, link));
+}
+
+/* Nothing is ready and nothing in flight could make it so. */
+static void deadlock(struct rille *rt) {
+  if (rt->stopping) {
+    kill_tasks(rt, "these tasks could not be cancelled and were killed");
+    return;
+  }
+  rille_task_report(rt, "deadlock: these tasks wait for what can never come");
+  rille_stop(rt, 1);
+}
+
+/* What was printed reaches its reader before the program may wait. Nobody reads any more: end quietly,
+ * as a program does that SIGPIPE ends. */
+static void flush(struct rille *rt) {
+  if (fflush(stdout) != 0 && errno == EPIPE)
+    rille_stop(rt, 128 + SIGPIPE);
+}
+
+int rille_run(struct rille *rt) {
+  while (rt->task_count > 0) {
+    rille_fiber_run_ready(rt);
+    if (rt->overdue) {
+      kill_tasks(rt, "these tasks took too long to end and were killed");
+    } else if (!list_empty(&rt->ready)) {
+      (void)uv_run(&rt->loop, UV_RUN_NOWAIT);
+    } else if (rt->task_count > 0) {
+      flush(rt);
+      if (uv_loop_alive(&rt->loop))
+        (void)uv_run(&rt->loop, UV_RUN_ONCE);
+      else
+        deadlock(rt);
+    }
+  }
+  rille_deadline_stop(rt, &rt->cleanup);
+  return rt->status;
+}
+
+void rille_close(struct rille *rt) {
+  lua_close(rt->L); /* finalisers close what bindings still hold ... */
+  uv_close((uv_handle_t *)&rt->timer, NULL);
+  uv_close((uv_handle_t *)&rt->prepare, NULL);
+  uv_close((uv_handle_t *)&rt->interrupt, NULL);
+  uv_close((uv_handle_t *)&rt->terminate, NULL);
+  (void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* ... and their close callbacks run here */
+  if (uv_loop_close(&rt->loop) != 0)
+    abort();
+  free(rt->heap);
+  free(rt);
+}

@@ -1,0 +1,79 @@
+/* runtime.h -- one Lua state on one libuv loop: what ties them, runs them and takes them down.
+ *
+ * Model.  The loop is the host's own: run what is ready, then let libuv poll (without waiting if more
+ * is ready), until nothing is alive. Standard output is flushed before every poll that may block, so
+ * nothing printed stays behind while the program waits.
+ *   Deadlines are the runtime's: one heap, one uv_timer_t, so that a timer costs no handle, stops at
+ * once, and fires in the order of its deadline, first come first served among equals.
+ *
+ * Owner.  rille_new makes the state and the loop, rille_close takes both down, in this order: tasks
+ * cancelled and joined (within CLEANUP_SECONDS), lua_close (finalisers close what bindings hold),
+ * the loop run until its last close callback, the loop closed.
+ *
+ * Errors.  rille_new returns NULL when out of memory. The program's exit status is kept in rt->status. */
+#ifndef RILLE_RUNTIME_H
+#define RILLE_RUNTIME_H
+
+#include <uv.h>
+
+#include "fiber.h"
+#include "list.h"
+
+/* A deadline in the runtime's heap. Embed it; remove it before its memory goes. */
+struct rille_deadline {
+  double at;           /* on rille_now's scale */
+  uint64_t sequence;   /* order among equals */
+  uint32_t index;      /* place in the heap, from 1; 0: not in it */
+  void (*due)(struct rille_deadline *d); /* C only; the deadline is out of the heap by then */
+};
+
+struct rille {
+  uv_loop_t loop;
+  lua_State *L;              /* the main thread: runs no script, only the loop's own work */
+  struct rille_fiber outside; /* record of the main thread and of threads made elsewhere */
+  struct rille_fiber dead;    /* record of coroutines that were killed */
+  struct list ready;
+  struct list tasks;          /* every task that has not ended */
+  uint32_t task_count;
+  int anchors;                /* registry reference of the table that keeps live tasks */
+  bool waiting;               /* the yield under way is a wait (told beside the values, R12) */
+  bool passing;               /* the error being raised came from another coroutine */
+  struct rille_fiber *handover; /* the fiber to step next, flat */
+  int nesting;                /* nested lua_resume calls now */
+  int budget;                 /* steps without a wait left in this turn (R27) */
+  intptr_t raises;            /* signals raised so far: tells pcall what was raised inside it */
+  uv_timer_t timer;
+  uv_prepare_t prepare;       /* keeps libuv from blocking when its timers have made a fiber ready */
+  struct rille_deadline **heap; /* heap[1 .. heap_count] */
+  uint32_t heap_count;
+  uint32_t heap_size;
+  uint64_t sequence;
+  uv_signal_t interrupt;      /* SIGINT, SIGTERM: the first cancels, the second kills */
+  uv_signal_t terminate;
+  struct rille_deadline cleanup; /* how long tasks may take to end once the program was told to */
+  int status;                 /* exit status */
+  bool stopping;              /* the program was told to end */
+  bool overdue;               /* and some task did not, in time */
+};
+
+/* Makes a runtime with Lua's standard libraries. NULL when out of memory. */
+struct rille *rille_new(void);
+
+/* Runs until nothing is alive. Returns the exit status. */
+int rille_run(struct rille *rt);
+
+/* Cancels every task; rille_run returns `status` when they have ended, or after CLEANUP_SECONDS. The
+ * first call counts. C only. */
+void rille_stop(struct rille *rt, int status);
+
+void rille_close(struct rille *rt);
+
+/* Monotonic seconds. */
+double rille_now(struct rille *rt);
+
+/* Puts d into the heap, due in `seconds`. Returns false when out of memory. */
+bool rille_deadline_start(struct rille *rt, struct rille_deadline *d, double seconds);
+/* Takes d out of the heap, if it is there. */
+void rille_deadline_stop(struct rille *rt, struct rille_deadline *d);
+
+#endif

@@ -1,0 +1,556 @@
+/* task.c -- tasks, their scopes and signals; the binding rille.host.task. The model is told in task.h.
+ * Owner:  the anchors table in the registry keeps a live task; a Task userdata keeps its coroutine, and
+ *         with it the results.
+ * Errors: await raises what the task raised, the same object. A failure that nobody awaits is reported on
+ *         stderr and stops the program; an error in the cleanup of a cancelled task is reported too. */
+#include "task.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "box.h"
+#include "describe.h"
+#include "fault.h"
+#include "runtime.h"
+
+#define TASK "rille.Task"
+
+enum { SWALLOW_LIMIT = 100 };
+
+/* User values of a Task. */
+enum { CO = 1, SIGNAL, SPAWNER, NAME, REASON, VALUES = REASON };
+
+static void push_task(lua_State *L, struct rille_task *t) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->fiber.rt->anchors);
+  lua_rawgeti(L, -1, t->anchor);
+  lua_remove(L, -2);
+}
+
+/* --- names --- */
+
+/* Pushes the name of the Task at `index`: its own, or where it was spawned. */
+static void push_name(lua_State *L, int index) {
+  struct rille_task *t = lua_touserdata(L, index);
+  index = lua_absindex(L, index);
+  if (lua_getiuservalue(L, index, NAME) == LUA_TSTRING)
+    return;
+  lua_pop(L, 1);
+  lua_Debug ar;
+  if (lua_getiuservalue(L, index, SPAWNER) == LUA_TFUNCTION && lua_getinfo(L, ">S", &ar) != 0)
+    lua_pushfstring(L, "%s:%d", ar.short_src, t->line);
+  else
+    lua_pushliteral(L, "?");
+}
+
+void rille_task_set_name(lua_State *L, int task, int name) {
+  task = lua_absindex(L, task);
+  lua_pushvalue(L, name);
+  lua_setiuservalue(L, task, NAME);
+}
+
+void rille_task_push_name(lua_State *L, struct rille_task *t) {
+  if (t->anchor == LUA_NOREF) {
+    lua_pushliteral(L, "a task that has ended");
+    return;
+  }
+  push_task(L, t);
+  push_name(L, -1);
+  lua_pushfstring(L, "task '%s'", lua_tostring(L, -1));
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+/* --- signals --- */
+
+/* Pushes the signal of task t, made once: an error object with code ECANCELED. */
+static void push_task_signal(lua_State *L, struct rille_task *t) {
+  push_task(L, t);
+  if (lua_getiuservalue(L, -1, SIGNAL) == LUA_TNIL) {
+    lua_pop(L, 1);
+    push_name(L, -1);
+    lua_getiuservalue(L, -2, REASON);
+    const char *reason = lua_tostring(L, -1);
+    rille_fault_push(L, "ECANCELED", "task '%s' was cancelled%s%s", lua_tostring(L, -2),
+                     reason != NULL ? ": " : "", reason != NULL ? reason : "");
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, -3, SIGNAL);
+  }
+  lua_remove(L, -2);
+}
+
+void rille_scope_enter(struct rille_task *t, struct rille_scope *s) {
+  s->outer = t->scope;
+  t->scope = s;
+}
+
+void rille_scope_leave(struct rille_task *t, struct rille_scope *s) {
+  if (t->scope == s)
+    t->scope = s->outer;
+}
+
+/* The outermost scope whose signal is due, among those that no shield covers. */
+static struct rille_scope *due_scope(struct rille_task *t) {
+  struct rille_scope *due = NULL;
+  for (struct rille_scope *s = t->scope; s != NULL; s = s->outer) {
+    if (s->state == RILLE_SIGNALLED || s->state == RILLE_SWALLOWED)
+      due = s;
+    if (s->shield)
+      break;
+  }
+  return due;
+}
+
+void rille_scope_move(struct rille_task *t, struct rille_task *from, struct rille_scope *mark) {
+  struct rille_scope *top = from->scope;
+  if (top == mark)
+    return;
+  struct rille_scope *bottom = top;
+  while (bottom->outer != mark)
+    bottom = bottom->outer;
+  bottom->outer = t->scope;
+  t->scope = top;
+  from->scope = mark;
+}
+
+void rille_task_interrupt(struct rille_task *t) {
+  if (t->leaf != NULL && due_scope(t) != NULL)
+    rille_op_interrupt(t->leaf->op);
+}
+
+void rille_task_check(lua_State *L, struct rille_task *t) {
+  struct rille_scope *s = due_scope(t);
+  if (s == NULL)
+    return;
+  if (s->swallowed >= SWALLOW_LIMIT && rille_fiber_of(L)->can_wait && lua_isyieldable(L)) {
+    t->killed = true;
+    t->leaf = rille_fiber_of(L);
+    t->fiber.rt->waiting = true;
+    lua_yieldk(L, 0, 0, NULL); /* to the loop, which does not come back */
+  }
+  s->push_signal(L, t);
+  s->state = RILLE_UNWINDING;
+  s->raised = ++t->fiber.rt->raises;
+  lua_error(L);
+}
+
+void rille_task_caught(lua_State *L, intptr_t before) {
+  struct rille_fiber *f = rille_fiber_of(L);
+  struct rille_task *t = f->task;
+  f->rt->passing = false;
+  if (t == NULL)
+    return;
+  if (t->exiting && t->root.raised > before)
+    lua_error(L);
+  for (struct rille_scope *s = t->scope; s != NULL; s = s->outer)
+    if (s->state == RILLE_UNWINDING && s->raised > before) {
+      s->state = RILLE_SWALLOWED;
+      s->swallowed++;
+    }
+}
+
+/* The scope of t whose signal is the value at `index`; NULL if it is none of them. */
+static struct rille_scope *scope_of_signal(lua_State *L, struct rille_task *t, int index) {
+  index = lua_absindex(L, index);
+  for (struct rille_scope *s = t != NULL ? t->scope : NULL; s != NULL; s = s->outer)
+    if (s->state != RILLE_OPEN) {
+      s->push_signal(L, t);
+      bool same = lua_rawequal(L, index, -1);
+      lua_pop(L, 1);
+      if (same)
+        return s;
+    }
+  return NULL;
+}
+
+void rille_task_raised_again(lua_State *L, struct rille_task *t, int index) {
+  struct rille_scope *s = scope_of_signal(L, t, index);
+  if (s == NULL || s->state != RILLE_SWALLOWED)
+    return;
+  s->state = RILLE_UNWINDING;
+  s->raised = ++t->fiber.rt->raises;
+}
+
+bool rille_task_is_signal(lua_State *L, struct rille_task *t, int index) {
+  return scope_of_signal(L, t, index) != NULL;
+}
+
+bool rille_task_is_cancelled(const struct rille_task *t) { return t->root.state != RILLE_OPEN; }
+
+void rille_task_cancel(struct rille_task *t) {
+  if (t->fiber.state == RILLE_DEAD || t->root.state != RILLE_OPEN)
+    return;
+  t->root.state = RILLE_SIGNALLED;
+  rille_task_interrupt(t);
+}
+
+/* --- reports --- */
+
+static int print_task(lua_State *L) {
+  struct rille_task *t = lua_touserdata(L, 1);
+  rille_task_push_name(L, t);
+  rille_push_wait(L, t);
+  struct rille_fiber *f = t->leaf != NULL ? t->leaf : &t->fiber;
+  lua_pushfstring(L, "%s waits for %s", lua_tostring(L, 2), lua_tostring(L, 3));
+  if (f->L != NULL)
+    luaL_traceback(L, f->L, lua_tostring(L, -1), 0);
+  (void)fprintf(stderr, "%s\n", lua_tostring(L, -1));
+  return 0;
+}
+
+static void report_task(struct rille_task *t) {
+  lua_State *L = t->fiber.rt->L;
+  lua_pushcfunction(L, print_task);
+  lua_pushlightuserdata(L, t);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+    lua_pop(L, 1);
+}
+
+void rille_task_report(struct rille *rt, const char *title) {
+  (void)fflush(stdout);
+  (void)fprintf(stderr, "rille: %s\n", title);
+  for (struct list *l = rt->tasks.next; l != &rt->tasks; l = l->next)
+    report_task(LIST_ENTRY(l, struct rille_task, link));
+}
+
+/* Prints "rille: <message>" and the story of the error on top, to stderr. Protected by the caller. */
+static int report_error(lua_State *L) {
+  rille_fault_push_message(L, 1);
+  rille_fault_push_story(L, 1);
+  (void)fflush(stdout);
+  lua_pushfstring(L, "rille: %s%s%s\n", lua_tostring(L, 2), lua_rawlen(L, 3) > 0 ? "\n" : "",
+                  lua_tostring(L, 3));
+  (void)fputs(lua_tostring(L, -1), stderr);
+  return 0;
+}
+
+/* Prints the error on top of L, and pops it. */
+static void report(lua_State *L) {
+  lua_pushcfunction(L, report_error);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    (void)fputs("rille: error while reporting an error\n", stderr);
+    lua_pop(L, 1);
+  }
+}
+
+/* Prints the error that the task ended with; it stays with the task. */
+static void report_failure(struct rille_task *t) {
+  lua_State *L = t->fiber.rt->L;
+  lua_pushvalue(t->fiber.L, -1);
+  lua_xmove(t->fiber.L, L, 1);
+  report(L);
+}
+
+/* --- ends --- */
+
+struct await {
+  struct rille_op op;
+  struct list link;
+  bool join; /* waits for the end only */
+};
+
+/* True if the task ended because of its signal: it was raised at least once, or it never ran. */
+static bool ended_by_signal(const struct rille_task *t) {
+  bool never_ran = t->fiber.outcome == RILLE_ITEM;
+  return t->killed || t->root.raised != 0 || (t->root.state == RILLE_SIGNALLED && never_ran);
+}
+
+static int is_own_signal(lua_State *L) {
+  struct rille_task *t = lua_touserdata(L, 1);
+  push_task_signal(L, t);
+  lua_pushboolean(L, lua_rawequal(L, 2, -1));
+  return 1;
+}
+
+/* The error that a cancelled task ended with is its signal: nothing else went wrong. */
+static bool failed_with_signal(struct rille_task *t) {
+  lua_State *L = t->fiber.rt->L;
+  lua_pushcfunction(L, is_own_signal);
+  lua_pushlightuserdata(L, t);
+  lua_pushvalue(t->fiber.L, -1);
+  lua_xmove(t->fiber.L, L, 1);
+  bool same = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return same;
+}
+
+/* Whoever owns the task could not be told: it may have failed before its body began. */
+static bool out_of_memory(struct rille_task *t) {
+  return lua_type(t->fiber.L, -1) == LUA_TSTRING &&
+         strcmp(lua_tostring(t->fiber.L, -1), "not enough memory") == 0;
+}
+
+static void settle(struct rille_task *t) {
+  struct rille *rt = t->fiber.rt;
+  bool failed = t->fiber.outcome == RILLE_FAILED;
+  bool ran = t->fiber.L != NULL && t->fiber.state == RILLE_DEAD;
+  t->cancelled = ended_by_signal(t);
+  if (t->cancelled) {
+    if (ran && failed && !t->owned && !failed_with_signal(t))
+      report_failure(t);
+  } else if (failed && list_empty(&t->awaiters) && (!t->owned || out_of_memory(t))) {
+    report_failure(t);
+    rille_stop(rt, 1);
+  }
+}
+
+/* A coroutine yielded with nobody to take the item: a C module's lua_yield in the body of a task. */
+static void refuse_item(struct rille_task *t) {
+  lua_State *co = t->fiber.L;
+  lua_settop(co, 0);
+  t->fiber.state = RILLE_DEAD;
+  t->fiber.outcome = RILLE_FAILED;
+  t->fiber.count = 1;
+  lua_pushliteral(co, "attempt to yield from outside a coroutine");
+}
+
+void rille_task_finished(struct rille_task *t) {
+  struct rille *rt = t->fiber.rt;
+  if (t->fiber.state == RILLE_SUSPENDED)
+    refuse_item(t);
+  settle(t);
+  t->fiber.state = RILLE_DEAD;
+  while (!list_empty(&t->awaiters)) {
+    struct list *first = t->awaiters.next;
+    list_remove(first);
+    rille_op_done(&LIST_ENTRY(first, struct await, link)->op);
+  }
+  list_remove(&t->link);
+  rt->task_count--;
+  lua_rawgeti(rt->L, LUA_REGISTRYINDEX, rt->anchors);
+  luaL_unref(rt->L, -1, t->anchor);
+  lua_pop(rt->L, 1);
+  t->anchor = LUA_NOREF;
+}
+
+void rille_task_kill(struct rille_task *t) {
+  lua_State *L = t->fiber.rt->L;
+  if (t->killed) { /* by itself, in rille_task_check */
+    (void)fprintf(stderr, "rille: a task caught its cancellation %d times and was killed\n",
+                  SWALLOW_LIMIT);
+    report_task(t);
+  }
+  t->killed = true;
+  t->scope = &t->root; /* the others are in generators that may be collected on the way */
+  struct rille_fiber *f = t->leaf != NULL ? t->leaf : &t->fiber;
+  if (f->op != NULL && !f->op->done)
+    f->op->class->abort(f->op);
+  if (f->op != NULL)
+    f->op->fiber = NULL;
+  while (f != NULL) {
+    struct rille_fiber *consumer = f->consumer;
+    if (!rille_fiber_kill(L, f))
+      report(L);
+    f = consumer;
+  }
+  rille_task_finished(t);
+}
+
+/* --- the binding --- */
+
+struct rille_task *rille_task_spawn(lua_State *L, int nargs, bool owned) {
+  struct rille *rt = rille_of(L);
+  lua_Debug ar;
+  int base = lua_gettop(L) - nargs; /* the function */
+  struct rille_task *t =
+      (struct rille_task *)rille_fiber_new(L, sizeof *t, VALUES, RILLE_TASK);
+  list_init(&t->link);
+  list_init(&t->awaiters);
+  t->root.push_signal = push_task_signal;
+  t->scope = &t->root;
+  t->owned = owned;
+  t->anchor = LUA_NOREF;
+  t->fiber.task = t;
+  t->fiber.can_wait = true;
+  lua_setiuservalue(L, -2, CO);
+  luaL_setmetatable(L, TASK);
+  if (lua_getstack(L, 1, &ar) != 0 && lua_getinfo(L, "lf", &ar) != 0) {
+    t->line = ar.currentline;
+    lua_setiuservalue(L, -2, SPAWNER);
+  }
+  lua_insert(L, base);
+  rille_fiber_load(L, &t->fiber, nargs, true);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->anchors);
+  lua_pushvalue(L, -2);
+  t->anchor = luaL_ref(L, -2); /* the last to raise */
+  lua_pop(L, 1);
+  list_append(&rt->tasks, &t->link);
+  rt->task_count++;
+  rille_fiber_ready(&t->fiber);
+  return t;
+}
+
+static int spawn(lua_State *L, bool owned) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  rille_task_spawn(L, lua_gettop(L) - 1, owned);
+  return 1;
+}
+
+/* spawn(fn, ...) -> Task */
+static int l_spawn(lua_State *L) { return spawn(L, false); }
+
+/* spawn_owned(fn, ...) -> Task: its failure waits for whoever awaits it. */
+static int l_spawn_owned(lua_State *L) { return spawn(L, true); }
+
+static struct rille_task *check_task(lua_State *L) { return luaL_checkudata(L, 1, TASK); }
+
+static void await_abort(struct rille_op *op) { list_remove(&((struct await *)op)->link); }
+
+/* Pushes the results of the ended task at index 1, or raises its error. */
+static int push_results(lua_State *L, struct rille_task *t) {
+  lua_State *co = t->fiber.L;
+  if (t->cancelled) {
+    if (lua_getiuservalue(L, 1, SIGNAL) == LUA_TNIL)
+      rille_fault_push(L, "ECANCELED", "a task was cancelled");
+    return lua_error(L);
+  }
+  int n = t->fiber.outcome == RILLE_FAILED ? 1 : t->fiber.count;
+  luaL_checkstack(L, n, "too many results");
+  if (!lua_checkstack(co, n))
+    return luaL_error(L, "too many results");
+  int top = lua_gettop(co);
+  for (int i = top - n + 1; i <= top; i++)
+    lua_pushvalue(co, i);
+  lua_xmove(co, L, n);
+  return t->fiber.outcome == RILLE_FAILED ? rille_fiber_pass_error(L, "awaited by") : n;
+}
+
+static int await_finish(lua_State *L, struct rille_op *op) {
+  struct await *a = (struct await *)op;
+  return a->join ? 0 : push_results(L, check_task(L));
+}
+
+static const struct rille_op_class await_class = {"a task", await_abort, await_finish};
+
+static int wait_for_end(lua_State *L, bool join) {
+  struct rille_task *t = check_task(L);
+  lua_settop(L, 1);
+  if (rille_fiber_of(L)->task == t)
+    return luaL_error(L, "a task cannot await itself");
+  if (t->fiber.state == RILLE_DEAD)
+    return join ? 0 : push_results(L, t);
+  rille_check_wait(L, "a task");
+  struct await *a = lua_newuserdatauv(L, sizeof *a, 0);
+  rille_op_init(&a->op, &await_class);
+  list_append(&t->awaiters, &a->link);
+  a->join = join;
+  return rille_op_park(L, &a->op);
+}
+
+/* task:await() -> results, or raises */
+static int l_await(lua_State *L) { return wait_for_end(L, false); }
+
+/* task:join(): waits for the end, however it ends */
+static int l_join(lua_State *L) { return wait_for_end(L, true); }
+
+/* task:cancel([reason]) */
+static int l_cancel(lua_State *L) {
+  struct rille_task *t = check_task(L);
+  luaL_optstring(L, 2, NULL);
+  if (t->fiber.state == RILLE_DEAD || t->root.state != RILLE_OPEN)
+    return 0;
+  lua_settop(L, 2);
+  lua_setiuservalue(L, 1, REASON);
+  push_task_signal(L, t); /* made now: nothing is left to raise when it is needed */
+  rille_task_cancel(t);
+  return 0;
+}
+
+static const char *status_of(const struct rille_task *t) {
+  switch (t->fiber.state) {
+  case RILLE_DEAD:
+    if (t->cancelled)
+      return "cancelled";
+    return t->fiber.outcome == RILLE_FAILED ? "failed" : "done";
+  case RILLE_RUNNING:
+    return "running";
+  case RILLE_WAITING:
+    return t->leaf != NULL && t->leaf->op->done ? "ready" : "waiting";
+  default:
+    return "ready";
+  }
+}
+
+/* task:status() -> "ready" "running" "waiting" "done" "failed" "cancelled" */
+static int l_status(lua_State *L) {
+  lua_pushstring(L, status_of(check_task(L)));
+  return 1;
+}
+
+static int l_tostring(lua_State *L) {
+  struct rille_task *t = check_task(L);
+  push_name(L, 1);
+  const char *status = status_of(t);
+  if (strcmp(status, "waiting") == 0) {
+    rille_push_wait(L, t);
+    lua_pushfstring(L, "task '%s' (waiting for %s)", lua_tostring(L, -2), lua_tostring(L, -1));
+  } else {
+    lua_pushfstring(L, "task '%s' (%s)", lua_tostring(L, -1), status);
+  }
+  return 1;
+}
+
+/* task.name, and the methods, which are in the table that is the upvalue */
+static int l_index(lua_State *L) {
+  const char *key = lua_tostring(L, 2);
+  if (key != NULL && strcmp(key, "name") == 0) {
+    check_task(L);
+    push_name(L, 1);
+    return 1;
+  }
+  lua_pushvalue(L, 2);
+  lua_rawget(L, lua_upvalueindex(1));
+  return 1;
+}
+
+static int l_newindex(lua_State *L) {
+  check_task(L);
+  const char *key = luaL_checkstring(L, 2);
+  if (strcmp(key, "name") != 0)
+    return luaL_error(L, "a task has no settable field '%s'", key);
+  luaL_checkstring(L, 3);
+  rille_task_set_name(L, 1, 3);
+  return 0;
+}
+
+/* current() -> the Task that runs, or nil */
+static int l_current(lua_State *L) {
+  struct rille_task *t = rille_fiber_of(L)->task;
+  if (t != NULL && t->anchor != LUA_NOREF)
+    push_task(L, t);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* count() -> how many tasks have not ended */
+static int l_count(lua_State *L) {
+  lua_pushinteger(L, rille_of(L)->task_count);
+  return 1;
+}
+
+static const luaL_Reg methods[] = {{"await", l_await},   {"join", l_join},     {"cancel", l_cancel},
+                                   {"status", l_status}, {NULL, NULL}};
+
+static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {"__newindex", l_newindex}, {NULL, NULL}};
+
+static const luaL_Reg lib[] = {{"spawn", l_spawn},
+                               {"spawn_owned", l_spawn_owned},
+                               {"current", l_current},
+                               {"count", l_count},
+                               {NULL, NULL}};
+
+int luaopen_rille_task(lua_State *L) {
+  struct rille *rt = rille_of(L);
+  rille_class(L, TASK, meta, methods);
+  luaL_getmetatable(L, TASK);
+  lua_getfield(L, -1, "__index");
+  lua_pushcclosure(L, l_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_newtable(L);
+  rt->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
+  luaL_newlib(L, lib);
+  return 1;
+}

@@ -1,0 +1,60 @@
+/* timer.c -- rille.sleep and rille.now; the binding rille.host.timer.
+ * Model:  one op per sleep, with a deadline in the runtime's heap. sleep(0) is one turn of the loop.
+ * Owner:  the op is a userdata on the waiter's stack; its deadline leaves the heap before the wait ends.
+ * Errors: a bad argument raises at the call; a cancelled sleep raises the signal. */
+#include "box.h"
+#include "fiber.h"
+#include "lib.h"
+#include "runtime.h"
+
+struct sleep {
+  struct rille_op op;
+  struct rille_deadline deadline;
+  struct rille *rt;
+};
+
+static void on_due(struct rille_deadline *d) {
+  rille_op_done(&LIST_ENTRY(d, struct sleep, deadline)->op);
+}
+
+static void sleep_abort(struct rille_op *op) {
+  struct sleep *s = (struct sleep *)op;
+  rille_deadline_stop(s->rt, &s->deadline);
+}
+
+static int sleep_finish(lua_State *L, struct rille_op *op) {
+  (void)L;
+  (void)op;
+  return 0;
+}
+
+static const struct rille_op_class sleep_class = {"sleep", sleep_abort, sleep_finish};
+
+/* sleep(seconds): parks the caller; with 0, until the loop has had its turn */
+static int l_sleep(lua_State *L) {
+  double seconds = rille_check_seconds(L, 1);
+  rille_check_wait(L, "sleep");
+  struct sleep *s = lua_newuserdatauv(L, sizeof *s, 0);
+  rille_op_init(&s->op, &sleep_class);
+  s->rt = rille_of(L);
+  s->deadline.index = 0;
+  s->deadline.due = on_due;
+  if (seconds == 0)
+    rille_op_done(&s->op);
+  else if (!rille_deadline_start(s->rt, &s->deadline, seconds))
+    return luaL_error(L, "not enough memory");
+  return rille_op_park(L, &s->op);
+}
+
+/* now() -> monotonic seconds */
+static int l_now(lua_State *L) {
+  lua_pushnumber(L, rille_now(rille_of(L)));
+  return 1;
+}
+
+static const luaL_Reg lib[] = {{"sleep", l_sleep}, {"now", l_now}, {NULL, NULL}};
+
+int luaopen_rille_timer(lua_State *L) {
+  luaL_newlib(L, lib);
+  return 1;
+}

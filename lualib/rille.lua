@@ -1,0 +1,75 @@
+--- rille: tasks, waiting, and async generators in direct style.
+-- A function that waits just waits: the host parks its coroutine and runs others.
+
+local fault = require "rille.host.fault"
+local generator = require "rille.host.generator"
+local task = require "rille.host.task"
+local timer = require "rille.host.timer"
+local waitlist = require "rille.host.waitlist"
+
+---@class rille
+local rille = {}
+
+---@class rille.Task
+---@field name string what reports call it; by default where it was spawned
+---@field await fun(self: rille.Task): ... waits for the end; the results, or raises what the task raised
+---@field join fun(self: rille.Task) waits for the end, however the task ends
+---@field cancel fun(self: rille.Task, reason?: string) sends the signal that ends it (R61); idempotent
+---@field status fun(self: rille.Task): "ready"|"running"|"waiting"|"done"|"failed"|"cancelled"
+
+---@class rille.Error
+---@field code string "ECONNREFUSED", "ETIMEDOUT", "ECANCELED", "EPROTO", "EJSON" ...
+---@field message string one readable line; also `tostring(err)`
+---@field suppressed any[]|nil errors of cleanup that did not replace this one (R37)
+
+--- Makes an async generator function. Calling it gives a generator and runs nothing yet (R1); the body
+--- yields items with `coroutine.yield` and may wait anywhere (PEP 525).
+---@param fn fun(...): ... the body
+---@return fun(...): rille.Generator
+rille.generator = generator.generator
+
+--- Starts a background task of the program. If it fails with nobody awaiting it, the program stops with
+--- its trace and exit status 1.
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return rille.Task
+rille.spawn = task.spawn
+
+--- Waits. With 0, until the loop has had its turn.
+---@param seconds number 0 <= seconds < 1e9
+rille.sleep = timer.sleep
+
+--- Monotonic time, in seconds.
+---@return number seconds
+rille.now = timer.now
+
+--- The story of an error: its message and the frames of each coroutine that it passed through (R30).
+---@param err any
+---@return string
+rille.traceback = fault.traceback
+
+--- True if `v` is an error object, of that code if one is given.
+---@param v any
+---@param code? string
+---@return boolean
+rille.is_error = fault.is
+
+--- Adapts an interface of callbacks: calls `fn(resume)`, then waits until `resume(...)` is called, once.
+---@param fn fun(resume: fun(...))
+---@return ... the arguments of resume
+function rille.callback(fn)
+  if type(fn) ~= "function" then
+    error(("bad argument #1 to 'callback' (function expected, got %s)"):format(type(fn)), 2)
+  end
+  local list, values = waitlist.new("callback"), nil
+  list:check() -- nothing is started that could not be waited for
+  fn(function(...)
+    if values then error("resume was called already", 2) end
+    values = table.pack(...)
+    list:wake()
+  end)
+  if not values then list:wait() end
+  return table.unpack(values, 1, values.n)
+end
+
+return rille

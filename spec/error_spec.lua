@@ -1,0 +1,235 @@
+-- Error objects, and the story that rille.traceback tells of an error.
+-- luacheck: ignore 512 (loops that are left in their first turn are the subject)
+local rille = require("rille")
+local json = require("rille.json")
+
+local function caught(f, ...)
+  local r = table.pack(pcall(f, ...))
+  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
+  return r[2]
+end
+
+local function has(text, part)
+  text = tostring(text)
+  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
+end
+
+local function here()
+  local info = debug.getinfo(2, "Sl")
+  return info.short_src .. ":" .. info.currentline
+end
+
+local function error_object()
+  return (caught(json.decode, "{"))
+end
+
+describe("rille.is_error", function()
+  it("tells error objects from all else", function()
+    assert.is_true(rille.is_error(error_object()))
+    for _, v in ipairs({ "text", 1, true, false, {}, { code = "EJSON" }, print, io.stdout }) do
+      assert.is_false(rille.is_error(v))
+    end
+    assert.is_false(rille.is_error(nil))
+    assert.is_false(rille.is_error(setmetatable({ code = "EJSON", message = "x" }, {})))
+  end)
+
+  it("tells one code from another", function()
+    local err = error_object()
+    assert.is_true(rille.is_error(err, "EJSON"))
+    assert.is_false(rille.is_error(err, "ECANCELED"))
+    assert.is_false(rille.is_error(err, ""))
+    assert.is_false(rille.is_error("EJSON", "EJSON"))
+    assert.is_false(rille.is_error({ code = "EJSON" }, "EJSON"))
+  end)
+
+  it("may be called where nothing may wait", function()
+    local err = error_object()
+    table.sort({ 2, 1 }, function()
+      assert.is_true(rille.is_error(err))
+      return false
+    end)
+  end)
+end)
+
+describe("an error object", function()
+  it("is a table with a code and a message, and reads as one line", function()
+    local err = error_object()
+    assert.equal("table", type(err))
+    assert.equal("EJSON", err.code)
+    assert.is_string(err.message)
+    has(tostring(err), err.message)
+    assert.is_nil(tostring(err):find("\n", 1, true))
+  end)
+
+  it("of a cancelled task has the code ECANCELED", function()
+    local task = rille.spawn(rille.sleep, 60)
+    rille.sleep(0)
+    task:cancel()
+    local err = caught(task.await, task)
+    assert.is_true(rille.is_error(err, "ECANCELED"))
+    assert.equal("ECANCELED", err.code)
+    assert.is_nil(tostring(err):find("\n", 1, true))
+  end)
+
+  it("passes generators, coroutines and tasks by identity", function()
+    local err = error_object()
+    local task = rille.spawn(function()
+      rille.sleep(0.001)
+      coroutine.wrap(function()
+        for _ in rille.generator(function()
+          rille.sleep(0)
+          error(err)
+        end)() do rille.sleep(0) end
+      end)()
+    end)
+    assert.is_true(rawequal(err, caught(task.await, task)))
+    assert.equal("EJSON", err.code)
+  end)
+
+  it("may be raised a second time", function()
+    local err = error_object()
+    for _ = 1, 3 do
+      local g = rille.generator(function() error(err) end)()
+      assert.is_true(rawequal(err, caught(g.next, g)))
+    end
+    assert.is_string(rille.traceback(err))
+  end)
+
+  it("may be a key, a field and a value like any table", function()
+    local err = error_object()
+    err.mine = "added"
+    assert.equal("added", ({ [err] = err })[err].mine)
+  end)
+end)
+
+describe("rille.traceback", function()
+  local function explode_in_the_body(err)
+    rille.sleep(0)
+    error(err)
+  end
+
+  local function advance_as_a_consumer(g)
+    for _ in g:each() do rille.sleep(0) end
+    return nil
+  end
+
+  local function failed(err)
+    local where
+    local gen = rille.generator(function()
+      explode_in_the_body(err)
+      return nil
+    end)
+    local g
+    where = here() g = gen()
+    local e = caught(function()
+      advance_as_a_consumer(g)
+      return nil
+    end)
+    return e, where
+  end
+
+  it("R30 shows the frames of the body", function()
+    local story = rille.traceback((failed(error_object())))
+    assert.is_string(story)
+    has(story, "explode_in_the_body")
+    has(story, "error_spec.lua:")
+  end)
+
+  it("R30 begins with the readable message", function()
+    local err = failed(error_object())
+    has(rille.traceback(err), tostring(err))
+  end)
+
+  it("R31 shows the consumer's frames and where the generator was made", function()
+    local err, where = failed(error_object())
+    local story = rille.traceback(err)
+    has(story, "explode_in_the_body")
+    has(story, "advance_as_a_consumer")
+    has(story, where)
+    assert.is_true(story:find("explode_in_the_body", 1, true)
+      < story:find("advance_as_a_consumer", 1, true))
+  end)
+
+  it("R30 shows the frames of a body for a plain table", function()
+    local err = failed({})
+    has(rille.traceback(err), "explode_in_the_body")
+  end)
+
+  it("R30 shows each body of a chain of generators", function()
+    local function innermost_body()
+      rille.sleep(0)
+      error(error_object())
+    end
+    local function outer_body(g)
+      for v in g:each() do coroutine.yield(v) end
+      return nil
+    end
+    local inner = rille.generator(function()
+      innermost_body()
+      return nil
+    end)()
+    local outer = rille.generator(function()
+      outer_body(inner)
+      return nil
+    end)()
+    local story = rille.traceback((caught(outer.next, outer)))
+    has(story, "innermost_body")
+    has(story, "outer_body")
+  end)
+
+  it("R30 shows the frames of a failed task", function()
+    local function explode_in_the_task()
+      rille.sleep(0.001)
+      error(error_object())
+    end
+    local task = rille.spawn(function()
+      explode_in_the_task()
+      return nil
+    end)
+    has(rille.traceback((caught(task.await, task))), "explode_in_the_task")
+  end)
+
+  it("is the readable text for an error that it knows nothing of", function()
+    has(rille.traceback("plain text"), "plain text")
+    has(rille.traceback(setmetatable({}, { __tostring = function() return "mine" end })), "mine")
+    assert.is_string(rille.traceback({}))
+    assert.is_string(rille.traceback(nil))
+    assert.is_string(rille.traceback(false))
+    assert.is_string(rille.traceback(42))
+    has(rille.traceback(error_object()), error_object().message)
+  end)
+
+  it("does not change the error, and may be asked again", function()
+    local err = failed(error_object())
+    local first = rille.traceback(err)
+    assert.equal(first, rille.traceback(err))
+    assert.equal("EJSON", err.code)
+  end)
+
+  it("keeps no error alive", function()
+    local weak = setmetatable({}, { __mode = "k" })
+    for _ = 1, 10 do
+      weak[failed({})] = true
+    end
+    collectgarbage()
+    collectgarbage()
+    local alive = 0
+    for _ in pairs(weak) do alive = alive + 1 end
+    assert.is_true(alive <= 1, alive .. " of 10 errors are alive")
+  end)
+
+  it("lets xpcall with debug.traceback work as it does in Lua", function()
+    local function explode()
+      rille.sleep(0)
+      error("boom")
+    end
+    local ok, story = xpcall(function()
+      explode()
+      return nil
+    end, debug.traceback)
+    assert.is_false(ok)
+    has(story, "boom")
+    has(story, "stack traceback")
+    has(story, "explode")
+  end)
+end)

@@ -1,0 +1,175 @@
+-- rille.sleep and rille.now: order of deadlines, bad arguments, cancellation.
+local rille = require("rille")
+
+local function caught(f, ...)
+  local r = table.pack(pcall(f, ...))
+  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
+  return r[2]
+end
+
+local function has(text, part)
+  text = tostring(text)
+  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
+end
+
+local function join(tasks)
+  for _, task in ipairs(tasks) do task:await() end
+end
+
+describe("rille.sleep", function()
+  it("wakes tasks in the order of their deadlines", function()
+    local order, tasks = {}, {}
+    for i, ms in ipairs({ 15, 5, 10, 0, 20 }) do
+      tasks[i] = rille.spawn(function()
+        rille.sleep(ms / 1000)
+        order[#order + 1] = ms
+      end)
+    end
+    join(tasks)
+    assert.same({ 0, 5, 10, 15, 20 }, order)
+  end)
+
+  it("wakes hundreds of sleepers, the short ones first", function()
+    local order, tasks = {}, {}
+    for i = 1, 300 do
+      tasks[i] = rille.spawn(function()
+        rille.sleep(i % 3 == 0 and 0.04 or i % 3 / 1000)
+        order[#order + 1] = i % 3 == 0 and "long" or "short"
+      end)
+    end
+    join(tasks)
+    assert.equal(("short "):rep(200) .. ("long "):rep(100), table.concat(order, " ") .. " ")
+  end)
+
+  it("wakes equal deadlines in the order in which they were set", function()
+    local order, tasks = {}, {}
+    for i = 1, 50 do
+      tasks[i] = rille.spawn(function()
+        rille.sleep(0.005)
+        order[#order + 1] = i
+      end)
+    end
+    join(tasks)
+    for i = 1, 50 do assert.equal(i, order[i]) end
+  end)
+
+  it("sleep(0) is one turn: the others that are ready run first", function()
+    local log, tasks = {}, {}
+    for _, name in ipairs({ "a", "b", "c" }) do
+      tasks[#tasks + 1] = rille.spawn(function()
+        for i = 1, 3 do
+          log[#log + 1] = name .. i
+          rille.sleep(0)
+        end
+      end)
+    end
+    join(tasks)
+    assert.equal("a1 b1 c1 a2 b2 c2 a3 b3 c3", table.concat(log, " "))
+  end)
+
+  it("sleep(0) in a loop does not keep a timer from firing", function()
+    local fired = false
+    local task = rille.spawn(function()
+      rille.sleep(0.005)
+      fired = true
+    end)
+    while not fired do rille.sleep(0) end
+    task:await()
+    assert.is_true(fired)
+  end)
+
+  it("minus zero is zero", function()
+    rille.sleep(-0.0)
+    rille.sleep(0.0)
+  end)
+
+  it("may be called again and again from one task", function()
+    for _ = 1, 1000 do rille.sleep(0) end
+    for _ = 1, 5 do rille.sleep(0.001) end
+  end)
+
+  it("raises on a bad argument, before it waits", function()
+    local turned = false
+    local task = rille.spawn(function() turned = true end)
+    for _, bad in ipairs({ -1, -0.001, -math.huge, math.huge, 0 / 0, "soon", {}, true, print }) do
+      has(caught(function() rille.sleep(bad) end), "bad argument #1 to 'sleep'")
+    end
+    has(caught(function() rille.sleep() end), "bad argument #1 to 'sleep'")
+    has(caught(function() rille.sleep(nil) end), "bad argument #1 to 'sleep'")
+    assert.is_false(turned)
+    task:await()
+  end)
+
+  it("tells where the bad call was", function()
+    has(caught(function() rille.sleep(-1) end), "timer_spec.lua:")
+  end)
+
+  it("a cancelled sleep lets the others sleep on", function()
+    local log, tasks = {}, {}
+    for i = 1, 5 do
+      tasks[i] = rille.spawn(function()
+        rille.sleep(i / 500)
+        log[#log + 1] = i
+      end)
+    end
+    while tasks[5]:status() ~= "waiting" do rille.sleep(0) end
+    tasks[1]:cancel()
+    tasks[3]:cancel()
+    tasks[5]:cancel()
+    for i = 1, 5 do pcall(tasks[i].await, tasks[i]) end
+    assert.same({ 2, 4 }, log)
+  end)
+
+  it("a sleep that ended in the turn of its cancellation does no harm", function()
+    local tasks = {}
+    for i = 1, 200 do
+      tasks[i] = rille.spawn(rille.sleep, i % 5 / 1000)
+    end
+    for i = 1, 200 do
+      if i % 3 == 0 then rille.sleep(0) end
+      tasks[i]:cancel()
+    end
+    for i = 1, 200 do
+      local ok, err = pcall(tasks[i].await, tasks[i])
+      assert.is_true(ok or rille.is_error(err, "ECANCELED"), tostring(err))
+    end
+  end)
+
+  it("sleeps in a task while the spawner goes on", function()
+    local log = {}
+    local task = rille.spawn(function()
+      rille.sleep(0.002)
+      log[#log + 1] = "slept"
+    end)
+    rille.sleep(0)
+    log[#log + 1] = "went on"
+    task:await()
+    assert.same({ "went on", "slept" }, log)
+  end)
+end)
+
+describe("rille.now", function()
+  it("is a number of seconds that never goes back", function()
+    local last = rille.now()
+    assert.equal("float", math.type(last))
+    for _ = 1, 100 do
+      rille.sleep(0)
+      local now = rille.now()
+      assert.is_true(now >= last)
+      last = now
+    end
+  end)
+
+  it("has moved on after a sleep", function()
+    local before = rille.now()
+    rille.sleep(0.002)
+    assert.is_true(rille.now() > before)
+  end)
+
+  it("may be called where nothing may wait", function()
+    table.sort({ 2, 1 }, function()
+      assert.is_number(rille.now())
+      return false
+    end)
+  end)
+end)
