@@ -6,6 +6,7 @@ local generator = require "rille.host.generator"
 local task = require "rille.host.task"
 local timer = require "rille.host.timer"
 local waitlist = require "rille.host.waitlist"
+require "rille.stream" -- gives generators the operators as methods
 
 ---@class rille
 local rille = {}
