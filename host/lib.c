@@ -20,6 +20,7 @@ static const luaL_Reg modules[] = {{"rille.host.fault", luaopen_rille_fault},
                                    {"rille.host.timer", luaopen_rille_timer},
                                    {"rille.host.waitlist", luaopen_rille_waitlist},
                                    {"rille.host.tty", luaopen_rille_tty},
+                                   {"rille.host.http", luaopen_rille_http},
                                    {"rille.host.server", luaopen_rille_server},
                                    {"cjson", luaopen_cjson},
                                    {NULL, NULL}};

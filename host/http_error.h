@@ -1,0 +1,18 @@
+/* http_error.h -- what a failed transfer is to a script: an error object with a stable code.
+ * Model:  code and text come from why the transfer ended: libcurl's result, errno, or our own
+ *         finding. Fields: url (password hidden), method, status if a response had begun, phase of
+ *         a time-out.
+ * Owner:  nothing.
+ * Errors: raising one is its purpose. */
+#ifndef RILLE_HTTP_ERROR_H
+#define RILLE_HTTP_ERROR_H
+
+#include <lua.h>
+
+#include "transfer.h"
+
+/* Pushes the error object of a transfer that has failed. */
+void rille_failure_push(lua_State *L, const struct rille_transfer *t, const char *method,
+                        const char *url);
+
+#endif

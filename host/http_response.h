@@ -1,0 +1,23 @@
+/* http_response.h -- the response object of the HTTP client.
+ * Model:  a userdata with everything in one block: status, times, headers as they came, body. What
+ *         is seldom asked for (a table of headers, of times) is made when it is asked for.
+ * Owner:  Lua; it holds no handle, so it has nothing to close.
+ * Errors: none of its own. */
+#ifndef RILLE_HTTP_RESPONSE_H
+#define RILLE_HTTP_RESPONSE_H
+
+#include <lua.h>
+
+#include "transfer.h"
+
+/* Registers the classes and pushes the table of response methods, to which Lua may add. */
+void rille_response_open(lua_State *L);
+
+/* Pushes the response of a transfer that ended well. `method` and `url` are stack indexes of
+ * strings. */
+void rille_response_push(lua_State *L, const struct rille_transfer *t, int method, int url);
+
+/* Pushes a URL with its password hidden. */
+void rille_push_safe_url(lua_State *L, const char *url);
+
+#endif

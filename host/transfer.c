@@ -1,0 +1,639 @@
+/* transfer.c -- HTTP transfers on libcurl's multi interface and libuv. The model is told in
+ * transfer.h.
+ *
+ * Parts.  transfer_options.c sets up the easy handle of a request, transfer_receive.c reads its response; here is the
+ *         rest: the loop, sockets, time, and who lives how long.
+ * Rules.  on_moved, on_request, on_open, on_close, on_socket and on_curl_timer, and the callbacks
+ *         of transfer_receive.c, are called by libcurl: they call nothing of curl_multi_*, and tell
+ *         nobody. Every curl_multi_socket_action is followed by drain(), whatever it returned.
+ * Owner:  the pool owns transfers, watches (poll handles) and its timer. A watch is freed in its
+ *         close callback; the pool when handles and transfers are all gone.
+ * Errors: kept in the transfer. A fault found in a libcurl callback is stored in t->end, and the
+ *         callback makes libcurl fail. If the multi handle itself fails, so do its transfers. */
+#include "transfer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "transfer_options.h"
+#include "transfer_receive.h"
+
+enum {
+  IDLE_TRANSFERS = 256,        /* kept for the next request */
+  KEPT_CONNECTIONS = 1024
+};
+
+static const double NEVER = 1e300;
+
+/* The poll handle of a socket. */
+struct watch {
+  uv_poll_t poll;
+  struct rille_pool *pool;
+  int fd;
+  int wanted; /* what libcurl wants to know; 0: nothing, it rests */
+  int armed;  /* what libuv was asked for */
+};
+
+struct slot {
+  struct watch *watch;
+  bool connection; /* made by on_open, so that on_close will tell of its end */
+};
+
+struct rille_pool {
+  uv_loop_t *loop;
+  CURLM *multi;
+  void (*on_done)(struct rille_transfer *t);
+  struct list idle, busy, ended;
+  uint32_t idle_count;
+  uint32_t busy_count;
+  uint32_t transfers;    /* in all */
+  uint32_t handles;      /* libuv's, the timer included */
+  struct slot *slots;    /* by socket number */
+  int slot_count;
+  uv_timer_t timer;
+  double armed_at;       /* when the timer fires; NEVER: it is not running */
+  double curl_at;        /* when libcurl wants to be called */
+  double scan_at;        /* when the next of our own time-outs may be due */
+  bool in_timer;
+  bool closed;
+  bool held;             /* whoever made it has not let go */
+};
+
+/* --- the end of a pool's memory --- */
+
+static void pool_reap(struct rille_pool *pool) {
+  if (pool->held || pool->handles > 0 || pool->transfers > 0)
+    return;
+  free(pool->slots);
+  free(pool);
+  curl_global_cleanup();
+}
+
+static void on_timer_closed(uv_handle_t *handle) {
+  struct rille_pool *pool = handle->data;
+  pool->handles--;
+  pool_reap(pool);
+}
+
+static void on_watch_closed(uv_handle_t *handle) {
+  struct watch *w = handle->data;
+  struct rille_pool *pool = w->pool;
+  free(w);
+  pool->handles--;
+  pool_reap(pool);
+}
+
+/* --- time --- */
+
+static double now_ms(void) { return (double)uv_hrtime() / 1e6; }
+
+static void on_timer(uv_timer_t *timer);
+
+/* Runs the timer for the earlier of libcurl's time-out and ours. A timer that runs for an earlier
+ * one is left alone: it fires in vain, once, which costs less than moving it at every request. */
+static void arm(struct rille_pool *pool) {
+  double at = pool->curl_at < pool->scan_at ? pool->curl_at : pool->scan_at;
+  if (pool->closed || at >= pool->armed_at)
+    return;
+  double left = at - now_ms();
+  uint64_t ms = left > 0 ? (uint64_t)left + 1 : 0;
+  /* From within the timer's own callback, 0 would run it again at once and starve the loop. */
+  if (ms == 0 && pool->in_timer)
+    ms = 1;
+  if (uv_timer_start(&pool->timer, on_timer, ms, 0) == 0)
+    pool->armed_at = at;
+}
+
+/* Makes sure that scan() runs at `at`. */
+static void scan_by(struct rille_pool *pool, double at) {
+  if (at < pool->scan_at) {
+    pool->scan_at = at;
+    arm(pool);
+  }
+}
+
+/* --- ends --- */
+
+static void easy_drop(struct rille_transfer *t) {
+  if (!t->added)
+    return;
+  struct rille_pool *pool = t->pool;
+  /* It fails for a handle that is not in it, or from a libcurl callback: neither is so. */
+  (void)curl_multi_remove_handle(pool->multi, t->easy);
+  t->added = false;
+  if (--pool->busy_count == 0)
+    uv_unref((uv_handle_t *)&pool->timer);
+}
+
+static void transfer_destroy(struct rille_transfer *t) {
+  struct rille_pool *pool = t->pool;
+  easy_drop(t);
+  list_remove(&t->link);
+  if (t->easy != NULL)
+    curl_easy_cleanup(t->easy);
+  rille_inflate_free(t->inflate);
+  rille_buffer_free(&t->head);
+  rille_buffer_free(&t->body);
+  rille_buffer_free(&t->trail);
+  rille_buffer_free(&t->lines);
+  free(t->nodes);
+  free(t);
+  pool->transfers--;
+}
+
+/* What libcurl can tell about the transfer. It knows these options: no call can fail. */
+static void collect(struct rille_transfer *t) {
+  curl_off_t us[6] = {0};
+  (void)curl_easy_getinfo(t->easy, CURLINFO_NAMELOOKUP_TIME_T, &us[0]);
+  (void)curl_easy_getinfo(t->easy, CURLINFO_CONNECT_TIME_T, &us[1]);
+  (void)curl_easy_getinfo(t->easy, CURLINFO_APPCONNECT_TIME_T, &us[2]);
+  (void)curl_easy_getinfo(t->easy, CURLINFO_STARTTRANSFER_TIME_T, &us[3]);
+  (void)curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_TIME_T, &us[4]);
+  (void)curl_easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &us[5]);
+  t->time_lookup = us[0];
+  t->time_connect = us[1];
+  t->time_tls = us[2];
+  t->time_first = us[3];
+  t->time_redirect = us[4];
+  t->time_total = us[5];
+  (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
+}
+
+/* Ends t. A fault that a callback found goes before `end`. */
+static void finish(struct rille_transfer *t, enum rille_transfer_end end) {
+  struct rille_pool *pool = t->pool;
+  if (t->added)
+    collect(t);
+  easy_drop(t);
+  if (t->end == RILLE_END_NONE)
+    t->end = end;
+  list_remove(&t->link);
+  list_append(&pool->ended, &t->link);
+  pool->on_done(t);
+}
+
+/* What became of a transfer that libcurl has ended with t->code. libcurl takes a head without its
+ * last line, or half of a compressed body, for a success. */
+/* Reads the completions. A user's on_done may remove transfers: their messages go with them. */
+static void drain(struct rille_pool *pool) {
+  int left = 0;
+  CURLMsg *message;
+  while (!pool->closed && (message = curl_multi_info_read(pool->multi, &left)) != NULL) {
+    if (message->msg != CURLMSG_DONE)
+      continue;
+    struct rille_transfer *t = NULL;
+    CURLcode code = message->data.result;
+    if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t) != CURLE_OK || t == NULL)
+      continue;
+    t->code = code;
+    finish(t, rille_reception_judge(t));
+  }
+}
+
+static void finish_all(struct rille_pool *pool, enum rille_transfer_end end, CURLcode code) {
+  struct list all;
+  list_init(&all);
+  list_take(&all, &pool->busy);
+  while (!list_empty(&all)) {
+    struct rille_transfer *t = LIST_ENTRY(all.next, struct rille_transfer, link);
+    t->code = code;
+    finish(t, end);
+  }
+}
+
+static void act(struct rille_pool *pool, curl_socket_t fd, int flags) {
+  int running = 0;
+  CURLMcode code = curl_multi_socket_action(pool->multi, fd, flags, &running);
+  drain(pool);
+  if (code != CURLM_OK && !pool->closed)
+    finish_all(pool, RILLE_END_CURL, CURLE_OUT_OF_MEMORY);
+}
+
+/* --- time-outs --- */
+
+static double earlier(double a, double b) { return b > 0 && b < a ? b : a; }
+
+/* Ends what is overdue and finds the next time to look. */
+static void scan(struct rille_pool *pool, double now) {
+  struct list late;
+  list_init(&late);
+  pool->scan_at = NEVER;
+  struct list *next;
+  for (struct list *l = pool->busy.next; l != &pool->busy; l = next) {
+    next = l->next;
+    struct rille_transfer *t = LIST_ENTRY(l, struct rille_transfer, link);
+    double at = earlier(earlier(NEVER, t->total_at), t->idle_at);
+    if (at > now) {
+      pool->scan_at = earlier(pool->scan_at, at);
+      continue;
+    }
+    bool total = t->total_at > 0 && t->total_at <= now;
+    if (t->end == RILLE_END_NONE)
+      t->end = total ? RILLE_END_TOTAL_TIMEOUT : RILLE_END_IDLE_TIMEOUT;
+    list_remove(l);
+    list_append(&late, l);
+  }
+  while (!list_empty(&late))
+    finish(LIST_ENTRY(late.next, struct rille_transfer, link), RILLE_END_NONE);
+}
+
+static void on_timer(uv_timer_t *timer) {
+  struct rille_pool *pool = timer->data;
+  double now = now_ms();
+  pool->armed_at = NEVER;
+  pool->in_timer = true;
+  if (pool->curl_at <= now) {
+    pool->curl_at = NEVER;
+    act(pool, CURL_SOCKET_TIMEOUT, 0);
+  }
+  if (!pool->closed && pool->scan_at <= now)
+    scan(pool, now);
+  arm(pool);
+  pool->in_timer = false;
+}
+
+static int on_curl_timer(CURLM *multi, long ms, void *data) {
+  (void)multi;
+  struct rille_pool *pool = data;
+  pool->curl_at = ms < 0 ? NEVER : now_ms() + (double)ms;
+  arm(pool);
+  return 0;
+}
+
+/* --- sockets --- */
+
+static struct slot *slot_of(struct rille_pool *pool, int fd) {
+  if (fd < pool->slot_count)
+    return &pool->slots[fd];
+  int count = pool->slot_count < 64 ? 64 : pool->slot_count;
+  while (count <= fd)
+    count *= 2;
+  struct slot *slots = realloc(pool->slots, (size_t)count * sizeof *slots);
+  if (slots == NULL)
+    return NULL;
+  for (int i = pool->slot_count; i < count; i++)
+    slots[i] = (struct slot){NULL, false};
+  pool->slots = slots;
+  pool->slot_count = count;
+  return &slots[fd];
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static struct watch *watch_new(struct rille_pool *pool, int fd) {
+  struct watch *w = malloc(sizeof *w);
+  if (w == NULL || uv_poll_init_socket(pool->loop, &w->poll, fd) != 0) {
+    free(w);
+    return NULL;
+  }
+  w->poll.data = w;
+  w->pool = pool;
+  w->fd = fd;
+  w->wanted = 0;
+  w->armed = 0;
+  pool->handles++;
+  return w;
+}
+
+static void watch_close(struct slot *slot) {
+  struct watch *w = slot->watch;
+  slot->watch = NULL;
+  if (w != NULL)
+    uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+}
+
+/* uv_poll_start costs system calls even if nothing changes: leave alone what is right. */
+static bool watch_arm(struct watch *w) {
+  if (w->armed == w->wanted)
+    return true;
+  int err = uv_poll_start(&w->poll, w->wanted, on_poll);
+  w->armed = err == 0 ? w->wanted : 0;
+  return err == 0;
+}
+
+/* libcurl is done with the connection for now. It is likely to read from it next, so it stays
+ * armed. */
+static void watch_rest(struct watch *w) {
+  w->wanted = 0;
+  if ((w->armed & UV_WRITABLE) != 0) {
+    (void)uv_poll_stop(&w->poll); /* it always succeeds */
+    w->armed = 0;
+  }
+  uv_unref((uv_handle_t *)&w->poll);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+  struct watch *w = poll->data;
+  struct rille_pool *pool = w->pool;
+  int fd = w->fd;
+  if (status < 0)
+    w->armed = 0; /* libuv has stopped it */
+  if (w->wanted == 0) {
+    /* The peer closed a kept connection. libcurl will find out when it wants to use it. */
+    (void)uv_poll_stop(poll);
+    w->armed = 0;
+    return;
+  }
+  /* With an error, say also what was awaited: libcurl then tries it and learns the reason. */
+  int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+  events = status < 0 ? w->wanted : events;
+  flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
+  flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
+  act(pool, fd, flags);
+  if (status < 0 && fd < pool->slot_count && pool->slots[fd].watch == w)
+    (void)watch_arm(w); /* libcurl still wants it; if this fails, the time-outs end the transfer */
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *socket_data) {
+  (void)easy;
+  (void)socket_data;
+  struct rille_pool *pool = data;
+  struct slot *slot = slot_of(pool, fd);
+  if (slot == NULL)
+    return -1;
+  if (what == CURL_POLL_REMOVE) {
+    if (slot->watch != NULL && slot->connection)
+      watch_rest(slot->watch);
+    else
+      watch_close(slot);
+    return 0;
+  }
+  if (slot->watch == NULL && (slot->watch = watch_new(pool, fd)) == NULL)
+    return -1;
+  slot->watch->wanted = ((what & CURL_POLL_IN) != 0 ? UV_READABLE : 0) |
+                        ((what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0);
+  uv_ref((uv_handle_t *)&slot->watch->poll);
+  return watch_arm(slot->watch) ? 0 : -1;
+}
+
+static curl_socket_t on_open(void *data, curlsocktype purpose, struct curl_sockaddr *address) {
+  (void)purpose;
+  struct rille_pool *pool = data;
+  int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                  address->protocol);
+  if (fd < 0)
+    return CURL_SOCKET_BAD;
+  struct slot *slot = slot_of(pool, fd);
+  if (slot == NULL) {
+    (void)close(fd); /* nothing was written */
+    return CURL_SOCKET_BAD;
+  }
+  slot->connection = true;
+  return fd;
+}
+
+static int on_close(void *data, curl_socket_t fd) {
+  struct rille_pool *pool = data;
+  if (fd < pool->slot_count) {
+    watch_close(&pool->slots[fd]);
+    pool->slots[fd].connection = false;
+  }
+  return close(fd);
+}
+
+/* --- progress, for the idle time-out --- */
+
+static int on_request(void *data, char *remote, char *local, int remote_port, int local_port) {
+  (void)remote;
+  (void)local;
+  (void)remote_port;
+  (void)local_port;
+  struct rille_transfer *t = data;
+  t->idle_at = now_ms() + (double)t->idle_ms;
+  scan_by(t->pool, t->idle_at);
+  return CURL_PREREQFUNC_OK;
+}
+
+static int on_moved(void *data, curl_off_t total, curl_off_t received, curl_off_t send_total,
+                    curl_off_t sent) {
+  (void)total;
+  (void)send_total;
+  struct rille_transfer *t = data;
+  if (received + sent != t->moved) {
+    t->moved = received + sent;
+    rille_reception_touch(t);
+  }
+  return 0;
+}
+
+/* --- starting --- */
+
+static CURLcode set_idle(struct rille_transfer *t, long ms) {
+  t->idle_ms = ms;
+  if (ms == 0)
+    return CURLE_OK;
+  t->seldom = true;
+  CURLcode code = curl_easy_setopt(t->easy, CURLOPT_PREREQFUNCTION, on_request);
+  if (code == CURLE_OK)
+    code = curl_easy_setopt(t->easy, CURLOPT_PREREQDATA, t);
+  if (code == CURLE_OK)
+    code = curl_easy_setopt(t->easy, CURLOPT_XFERINFOFUNCTION, on_moved);
+  if (code == CURLE_OK)
+    code = curl_easy_setopt(t->easy, CURLOPT_XFERINFODATA, t);
+  return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_NOPROGRESS, 0L);
+}
+
+static bool set_base(struct rille_transfer *t) {
+  CURL *e = t->easy;
+  return rille_easy_base(t) &&
+         curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t->pool) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, on_close) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->pool) == CURLE_OK;
+}
+
+static CURLcode set_up(struct rille_transfer *t, const struct rille_request *request) {
+  if (t->seldom) {
+    curl_easy_reset(t->easy);
+    if (!set_base(t))
+      return CURLE_OUT_OF_MEMORY;
+  }
+  CURLcode code = rille_easy_set(t, request);
+  return code != CURLE_OK ? code : set_idle(t, request->idle_timeout);
+}
+
+void rille_transfer_start(struct rille_transfer *t, const struct rille_request *request) {
+  struct rille_pool *pool = t->pool;
+  list_remove(&t->link);
+  list_append(&pool->busy, &t->link);
+  if (pool->closed) {
+    finish(t, RILLE_END_CLOSED);
+    return;
+  }
+  t->code = set_up(t, request);
+  if (t->code == CURLE_OK && curl_multi_add_handle(pool->multi, t->easy) != CURLM_OK)
+    t->code = CURLE_OUT_OF_MEMORY;
+  if (t->code != CURLE_OK) {
+    t->seldom = true;
+    finish(t, RILLE_END_CURL);
+    return;
+  }
+  t->added = true;
+  if (pool->busy_count++ == 0)
+    uv_ref((uv_handle_t *)&pool->timer);
+  if (request->total_timeout > 0) {
+    t->total_at = now_ms() + (double)request->total_timeout;
+    scan_by(pool, t->total_at);
+  }
+}
+
+/* --- transfers --- */
+
+static struct rille_transfer *transfer_new(struct rille_pool *pool) {
+  struct rille_transfer *t = calloc(1, sizeof *t);
+  if (t == NULL)
+    return NULL;
+  t->pool = pool;
+  t->type_node = -1;
+  t->length = -1;
+  list_init(&t->link);
+  pool->transfers++;
+  t->easy = curl_easy_init();
+  if (t->easy == NULL || !set_base(t)) {
+    transfer_destroy(t);
+    return NULL;
+  }
+  return t;
+}
+
+struct rille_transfer *rille_pool_take(struct rille_pool *pool) {
+  if (list_empty(&pool->idle))
+    return transfer_new(pool);
+  struct rille_transfer *t = LIST_ENTRY(pool->idle.prev, struct rille_transfer, link);
+  list_remove(&t->link);
+  pool->idle_count--;
+  return t;
+}
+
+void rille_transfer_release(struct rille_transfer *t) {
+  struct rille_pool *pool = t->pool;
+  /* An easy handle never forgets the errno of a failure. */
+  bool spoilt = t->code != CURLE_OK || t->os_error != 0;
+  if (pool->closed || spoilt || pool->idle_count >= IDLE_TRANSFERS) {
+    transfer_destroy(t);
+    pool_reap(pool);
+    return;
+  }
+  rille_buffer_clear(&t->head);
+  rille_buffer_clear(&t->body);
+  rille_buffer_clear(&t->trail);
+  rille_buffer_clear(&t->lines);
+  t->owner = NULL;
+  t->end = RILLE_END_NONE;
+  t->code = CURLE_OK;
+  t->os_error = 0;
+  t->status = 0;
+  t->version = 0;
+  t->hops = 0;
+  t->detail[0] = '\0';
+  t->node_count = 0;
+  t->type_node = -1;
+  t->length = -1;
+  t->head_total = 0;
+  t->total_at = 0;
+  t->idle_at = 0;
+  t->moved = 0;
+  t->coding = RILLE_IDENTITY;
+  t->chunked = false;
+  t->head_open = false;
+  t->own_expect = false;
+  list_remove(&t->link);
+  list_append(&pool->idle, &t->link);
+  pool->idle_count++;
+}
+
+void rille_transfer_abort(struct rille_transfer *t) {
+  if (t->added)
+    (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
+  easy_drop(t);
+  rille_transfer_release(t);
+}
+
+const char *rille_transfer_url(const struct rille_transfer *t) {
+  char *url = NULL;
+  if (t->easy == NULL || curl_easy_getinfo(t->easy, CURLINFO_EFFECTIVE_URL, &url) != CURLE_OK)
+    return NULL;
+  return url;
+}
+
+/* --- pools --- */
+
+static bool set_multi(struct rille_pool *pool, long max_connections, long max_per_host) {
+  CURLM *m = pool->multi;
+  return curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
+         curl_multi_setopt(m, CURLMOPT_SOCKETDATA, pool) == CURLM_OK &&
+         curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
+         curl_multi_setopt(m, CURLMOPT_TIMERDATA, pool) == CURLM_OK &&
+         curl_multi_setopt(m, CURLMOPT_MAX_TOTAL_CONNECTIONS, max_connections) == CURLM_OK &&
+         curl_multi_setopt(m, CURLMOPT_MAX_HOST_CONNECTIONS, max_per_host) == CURLM_OK &&
+         /* libcurl's default, four times the transfers now in flight, would close connections
+          * whenever many of them end together. */
+         curl_multi_setopt(m, CURLMOPT_MAXCONNECTS,
+                           max_connections > 0 ? max_connections : (long)KEPT_CONNECTIONS) ==
+             CURLM_OK;
+}
+
+struct rille_pool *rille_pool_new(uv_loop_t *loop, void (*on_done)(struct rille_transfer *),
+                                  long max_connections, long max_per_host) {
+  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    return NULL;
+  struct rille_pool *pool = calloc(1, sizeof *pool);
+  CURLM *multi = pool != NULL ? curl_multi_init() : NULL;
+  if (multi == NULL) {
+    free(pool);
+    curl_global_cleanup();
+    return NULL;
+  }
+  pool->loop = loop;
+  pool->multi = multi;
+  pool->on_done = on_done;
+  pool->armed_at = pool->curl_at = pool->scan_at = NEVER;
+  list_init(&pool->idle);
+  list_init(&pool->busy);
+  list_init(&pool->ended);
+  if (!set_multi(pool, max_connections, max_per_host) || uv_timer_init(loop, &pool->timer) != 0) {
+    (void)curl_multi_cleanup(multi); /* a multi handle that was never used */
+    free(pool);
+    curl_global_cleanup();
+    return NULL;
+  }
+  pool->timer.data = pool;
+  pool->held = true;
+  pool->handles = 1;
+  uv_unref((uv_handle_t *)&pool->timer);
+  return pool;
+}
+
+bool rille_pool_is_closed(const struct rille_pool *pool) { return pool->closed; }
+
+static void destroy_all(struct list *transfers) {
+  while (!list_empty(transfers))
+    transfer_destroy(LIST_ENTRY(transfers->next, struct rille_transfer, link));
+}
+
+void rille_pool_close(struct rille_pool *pool) {
+  if (pool->closed)
+    return;
+  pool->closed = true; /* before on_done is called: nothing can be started any more */
+  finish_all(pool, RILLE_END_CLOSED, CURLE_OK);
+  destroy_all(&pool->idle);
+  for (struct list *l = pool->ended.next; l != &pool->ended; l = l->next) {
+    struct rille_transfer *t = LIST_ENTRY(l, struct rille_transfer, link);
+    curl_easy_cleanup(t->easy);
+    t->easy = NULL;
+  }
+  (void)curl_multi_cleanup(pool->multi); /* it fails only inside a libcurl callback */
+  pool->multi = NULL;
+  for (int i = 0; i < pool->slot_count; i++)
+    watch_close(&pool->slots[i]);
+  uv_close((uv_handle_t *)&pool->timer, on_timer_closed);
+}
+
+void rille_pool_free(struct rille_pool *pool) {
+  rille_pool_close(pool);
+  destroy_all(&pool->ended);
+  pool->held = false;
+  pool_reap(pool);
+}

@@ -1,0 +1,161 @@
+/* transfer.h -- HTTP transfers: a libcurl multi handle driven by a libuv loop. No Lua.
+ *
+ * Model.  A pool is a multi handle, its connections, one timer and one poll handle for each socket.
+ * A transfer is one request and its whole response; it keeps its easy handle and its buffers from
+ * one use to the next. A user takes a transfer, adds headers, starts it and is told once, by
+ * on_done, that it has ended; the result is in the transfer until it is released. Or the user
+ * aborts it at any time between, and is told nothing.
+ *   on_done is called with libcurl at rest: it may start, abort and release transfers. It is called
+ * from within rille_transfer_start when the start fails, and from rille_pool_close.
+ *   The poll handle of a connection stays armed for reading between two transfers, without keeping
+ * the loop alive: a kept connection costs no epoll_ctl. It is closed before its socket is, which
+ * libcurl announces through the close callback; sockets that libcurl makes without asking (a
+ * resolver's pair) are given up as soon as libcurl says that it is done with them.
+ *   Total and idle time-outs are counted here: libcurl's do not cover the time spent waiting for a
+ * free connection.
+ *
+ * Owner.  The pool owns its transfers and whatever they hold. A request's strings are copied, all
+ * but the body, which must stay until the transfer is done, aborted or released. A pool that was
+ * freed goes when libuv has let go of its handles.
+ *
+ * Errors.  Everything that can go wrong ends the transfer with a reason in t->end. Never a short
+ * success: headers, framing and content coding must be complete. */
+#ifndef RILLE_TRANSFER_H
+#define RILLE_TRANSFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <curl/curl.h>
+#include <uv.h>
+
+#include "buffer.h"
+#include "inflate.h"
+#include "list.h"
+
+struct rille_pool;
+
+enum rille_transfer_end {
+  RILLE_END_NONE, /* in flight */
+  RILLE_END_OK,
+  RILLE_END_CURL,          /* t->code, t->os_error and t->detail tell */
+  RILLE_END_TOTAL_TIMEOUT,
+  RILLE_END_IDLE_TIMEOUT,
+  RILLE_END_BODY_SIZE,     /* body larger than max_body */
+  RILLE_END_HEAD_SIZE,     /* headers larger than RILLE_HEAD_LIMIT */
+  RILLE_END_CUT_HEAD,      /* the peer stopped in the middle of the headers */
+  RILLE_END_FRAMING,       /* contradicting headers, or a transfer coding nobody asked for */
+  RILLE_END_CUT_CODING,    /* the compressed body is not complete */
+  RILLE_END_BAD_CODING,    /* the compressed body is corrupt */
+  RILLE_END_CLOSED         /* the pool was closed */
+};
+
+enum { RILLE_HEAD_LIMIT = 256 * 1024 };
+
+/* How the next request on an easy handle must differ from the last one. */
+enum rille_transfer_shape {
+  RILLE_SHAPE_NEW, /* nothing is set but what all requests share */
+  RILLE_SHAPE_GET,
+  RILLE_SHAPE_HEAD,
+  RILLE_SHAPE_POST,
+  RILLE_SHAPE_OTHER,     /* any other method, without a body */
+  RILLE_SHAPE_OTHER_BODY
+};
+
+struct rille_request {
+  const char *method;
+  const char *url;
+  const char *body; /* NULL: none; borrowed until the end */
+  size_t body_length;
+  long connect_timeout; /* milliseconds; 0: none */
+  long total_timeout;
+  long idle_timeout;
+  long max_redirects; /* negative: redirects are not followed */
+  uint64_t max_body;
+  bool decompress;
+  /* Seldom set; NULL and false leave libcurl's defaults. */
+  bool insecure;
+  const char *user;
+  const char *password;
+  const char *bearer;
+  const char *user_agent;
+  const char *proxy;
+  const char *unix_socket;
+  const char *ca;
+};
+
+struct rille_transfer {
+  struct list link; /* in the pool's list of idle, busy or ended transfers */
+  struct rille_pool *pool;
+  void *owner; /* the user's; the pool does not look at it */
+  /* The result. */
+  enum rille_transfer_end end;
+  CURLcode code;
+  long os_error;    /* errno, if libcurl knows one */
+  int status;       /* of the last response, 0 if there was none */
+  int version;      /* 10, 11, 20 */
+  struct rille_buffer head;  /* status line and headers of the last response */
+  struct rille_buffer body;
+  struct rille_buffer trail; /* URLs that redirects led to, each with its '\0' */
+  uint32_t hops;             /* how many */
+  int64_t time_lookup, time_connect, time_tls, time_first, time_redirect, time_total; /* us */
+  char detail[CURL_ERROR_SIZE]; /* libcurl's words; those of the first failure only */
+  bool chunked;     /* the last response has chunks */
+  bool head_open;   /* its head has begun and not ended */
+  /* Private to transfer.c and its parts, transfer_options.c and transfer_receive.c. */
+  CURL *easy;
+  struct rille_buffer lines;        /* text of request headers */
+  struct curl_slist *nodes;         /* their list */
+  uint32_t node_count, node_size;
+  int32_t type_node;                /* which of them is the content type, -1: none */
+  struct rille_inflate *inflate;
+  uint64_t max_body;
+  int64_t length;                   /* Content-Length, -1: none */
+  size_t head_total;                /* bytes of heads, the interim ones of this response included */
+  double total_at, idle_at;         /* ms; 0: none */
+  long idle_ms;
+  curl_off_t moved;                 /* bytes moved when last seen */
+  long connect_timeout, max_redirects; /* as set on the easy handle */
+  enum rille_transfer_shape shape;
+  enum rille_coding coding;
+  bool seldom;                      /* seldom options are set on the easy handle */
+  bool is_plain;                    /* no header list is set on the easy handle */
+  bool added;                       /* in the multi handle */
+  bool decompress;
+  bool own_expect;                  /* the caller gave an Expect header */
+};
+
+/* Makes a pool. Limits of 0 are none. NULL when out of memory. */
+struct rille_pool *rille_pool_new(uv_loop_t *loop, void (*on_done)(struct rille_transfer *),
+                                  long max_connections, long max_per_host);
+
+/* Ends transfers in flight with RILLE_END_CLOSED and lets go of all else. Transfers that have ended
+ * are still to be released. */
+void rille_pool_close(struct rille_pool *pool);
+
+/* Closes the pool, releases every transfer, and gives the pool up. Once, by whoever made it. */
+void rille_pool_free(struct rille_pool *pool);
+
+bool rille_pool_is_closed(const struct rille_pool *pool);
+
+/* An idle transfer, a used or a new one. NULL when out of memory. */
+struct rille_transfer *rille_pool_take(struct rille_pool *pool);
+
+/* Adds a request header, which the caller has checked. False when out of memory. */
+bool rille_transfer_header(struct rille_transfer *t, const char *name, size_t name_length,
+                           const char *value, size_t value_length);
+
+/* Starts it. Calls on_done at once if it cannot be started. */
+void rille_transfer_start(struct rille_transfer *t, const struct rille_request *request);
+
+/* Stops a transfer in flight: its connection is closed, or its stream reset. Releases it. */
+void rille_transfer_abort(struct rille_transfer *t);
+
+/* Gives back a transfer that has ended, or was never started. */
+void rille_transfer_release(struct rille_transfer *t);
+
+/* The URL of the last response, or where the failure was; NULL if not known. Until the release. */
+const char *rille_transfer_url(const struct rille_transfer *t);
+
+#endif

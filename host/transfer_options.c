@@ -1,0 +1,219 @@
+/* transfer_options.c -- what a request is to a libcurl easy handle. The model is told in transfer_options.h.
+ * Owner:  strings are copied by libcurl, all but the body and the header list.
+ * Errors: CURLcodes, passed on. */
+#include "transfer_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "transfer_receive.h"
+
+enum { RECEIVE_BUFFER = 16 * 1024, DEFAULT_CONNECT_TIMEOUT = 10000, DEFAULT_REDIRECTS = 20 };
+
+/* --- setting up a request --- */
+
+static bool set_callbacks(struct rille_transfer *t) {
+  CURL *e = t->easy;
+  return curl_easy_setopt(e, CURLOPT_PRIVATE, t) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->detail) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, rille_reception_on_head) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_HEADERDATA, t) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, rille_reception_on_body) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_WRITEDATA, t) == CURLE_OK;
+}
+
+/* What all requests share. QUICK_EXIT lets an abort leave a name look-up to its thread, where
+ * libcurl would wait for it. NOSIGNAL spares three system calls a step: the runtime ignores
+ * SIGPIPE. Content is decoded by transfer_receive.c. HTTP/1.1, because a stream that is aborted breaks the
+ * others of its HTTP/2 connection in 7.88. */
+bool rille_easy_base(struct rille_transfer *t) {
+  CURL *e = t->easy;
+  t->shape = RILLE_SHAPE_NEW;
+  t->seldom = false;
+  t->is_plain = true;
+  t->connect_timeout = DEFAULT_CONNECT_TIMEOUT;
+  t->max_redirects = DEFAULT_REDIRECTS;
+  return set_callbacks(t) &&
+         curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_USERAGENT, "rille/" RILLE_VERSION) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip, deflate") == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 1L) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_MAXREDIRS, t->max_redirects) == CURLE_OK;
+}
+
+static CURLcode set_string(struct rille_transfer *t, CURLoption option, const char *value) {
+  if (value == NULL)
+    return CURLE_OK;
+  t->seldom = true;
+  return curl_easy_setopt(t->easy, option, value);
+}
+
+static CURLcode set_auth(struct rille_transfer *t, const struct rille_request *r) {
+  CURLcode code = set_string(t, CURLOPT_USERNAME, r->user);
+  if (code == CURLE_OK)
+    code = set_string(t, CURLOPT_PASSWORD, r->password);
+  if (code == CURLE_OK)
+    code = set_string(t, CURLOPT_XOAUTH2_BEARER, r->bearer);
+  if (code == CURLE_OK && r->bearer != NULL)
+    code = curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+  return code;
+}
+static CURLcode set_seldom(struct rille_transfer *t, const struct rille_request *r) {
+  CURLcode code = set_auth(t, r);
+  if (code == CURLE_OK)
+    code = set_string(t, CURLOPT_USERAGENT, r->user_agent);
+  if (code == CURLE_OK)
+    code = set_string(t, CURLOPT_PROXY, r->proxy);
+  if (code == CURLE_OK)
+    code = set_string(t, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
+  if (code == CURLE_OK)
+    code = set_string(t, CURLOPT_CAINFO, r->ca);
+  if (code == CURLE_OK && !r->decompress) {
+    t->seldom = true;
+    code = curl_easy_setopt(t->easy, CURLOPT_ACCEPT_ENCODING, NULL);
+  }
+  if (code != CURLE_OK || !r->insecure)
+    return code;
+  t->seldom = true;
+  code = curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+  return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+}
+
+static enum rille_transfer_shape shape_of(const struct rille_request *r) {
+  if (strcmp(r->method, "HEAD") == 0)
+    return RILLE_SHAPE_HEAD;
+  if (r->body == NULL)
+    return strcmp(r->method, "GET") == 0 ? RILLE_SHAPE_GET : RILLE_SHAPE_OTHER;
+  return strcmp(r->method, "POST") == 0 ? RILLE_SHAPE_POST : RILLE_SHAPE_OTHER_BODY;
+}
+
+/* Method and body. Methods with a name of their own keep it and the body on 301 and 302. */
+static CURLcode set_shape(struct rille_transfer *t, const struct rille_request *r) {
+  enum rille_transfer_shape shape = shape_of(r);
+  bool named = shape == RILLE_SHAPE_OTHER || shape == RILLE_SHAPE_OTHER_BODY;
+  CURLcode code = CURLE_OK;
+  if (shape != t->shape || named) {
+    t->shape = shape;
+    CURLoption option = CURLOPT_HTTPGET;
+    if (shape == RILLE_SHAPE_HEAD)
+      option = CURLOPT_NOBODY;
+    else if (r->body != NULL)
+      option = CURLOPT_POST;
+    code = curl_easy_setopt(t->easy, option, 1L);
+    if (code == CURLE_OK)
+      code = curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, named ? r->method : NULL);
+    if (code == CURLE_OK)
+      code = curl_easy_setopt(t->easy, CURLOPT_POSTREDIR,
+                              named ? (long)(CURL_REDIR_POST_301 | CURL_REDIR_POST_302) : 0L);
+  }
+  if (code != CURLE_OK || r->body == NULL || shape == RILLE_SHAPE_HEAD)
+    return code;
+  code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_length);
+  return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, r->body);
+}
+
+static CURLcode set_limits(struct rille_transfer *t, const struct rille_request *r) {
+  CURLcode code = CURLE_OK;
+  if (r->connect_timeout != t->connect_timeout) {
+    /* To libcurl 0 is its default: five minutes. None is as long as it can count. */
+    long ms = r->connect_timeout > 0 ? r->connect_timeout : INT32_MAX;
+    t->connect_timeout = r->connect_timeout;
+    code = curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, ms);
+  }
+  if (code == CURLE_OK && r->max_redirects != t->max_redirects) {
+    t->max_redirects = r->max_redirects;
+    code = curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, r->max_redirects >= 0 ? 1L : 0L);
+    if (code == CURLE_OK && r->max_redirects >= 0)
+      code = curl_easy_setopt(t->easy, CURLOPT_MAXREDIRS, r->max_redirects);
+  }
+  t->max_body = r->max_body;
+  t->decompress = r->decompress;
+  return code;
+}
+
+static bool add_line(struct rille_transfer *t, const char *line) {
+  t->node_count++;
+  return rille_buffer_append(&t->lines, line, strlen(line) + 1);
+}
+
+/* Links the lines to a list, the content type first (see become_get). */
+static bool link_lines(struct rille_transfer *t) {
+  if (t->node_count > t->node_size) {
+    struct curl_slist *nodes = realloc(t->nodes, t->node_count * sizeof *nodes);
+    if (nodes == NULL)
+      return false;
+    t->nodes = nodes;
+    t->node_size = t->node_count;
+  }
+  char *text = t->lines.data;
+  struct curl_slist *last = NULL;
+  for (uint32_t i = 0; i < t->node_count; i++, text += strlen(text) + 1) {
+    t->nodes[i] = (struct curl_slist){text, NULL};
+    if ((int32_t)i == t->type_node)
+      continue;
+    if (last != NULL)
+      last->next = &t->nodes[i];
+    last = &t->nodes[i];
+  }
+  if (t->type_node == 0)
+    t->nodes[0].next = t->node_count > 1 ? &t->nodes[1] : NULL;
+  else if (t->type_node > 0)
+    t->nodes[t->type_node].next = &t->nodes[0];
+  return true;
+}
+
+/* The header list. "Name:" keeps libcurl from adding a header of its own. */
+static CURLcode set_headers(struct rille_transfer *t, const struct rille_request *r) {
+  if (t->node_count == 0 && r->body == NULL) {
+    if (t->is_plain)
+      return CURLE_OK;
+    t->is_plain = true;
+    return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, NULL);
+  }
+  bool ok = true;
+  if (r->body != NULL && t->type_node < 0) {
+    t->type_node = (int32_t)t->node_count;
+    ok = add_line(t, "Content-Type:");
+  }
+  if (r->body != NULL && !t->own_expect)
+    ok = ok && add_line(t, "Expect:"); /* no pause before a large body */
+  if (!ok || !link_lines(t))
+    return CURLE_OUT_OF_MEMORY;
+  t->is_plain = false;
+  return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER,
+                          &t->nodes[t->type_node >= 0 ? t->type_node : 0]);
+}
+
+CURLcode rille_easy_set(struct rille_transfer *t, const struct rille_request *r) {
+  CURLcode code = set_seldom(t, r);
+  if (code == CURLE_OK)
+    code = set_limits(t, r);
+  if (code == CURLE_OK)
+    code = set_shape(t, r);
+  if (code == CURLE_OK)
+    code = set_headers(t, r);
+  return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_URL, r->url);
+}
+
+bool rille_transfer_header(struct rille_transfer *t, const char *name, size_t name_length,
+                           const char *value, size_t value_length) {
+  if (rille_reception_is_word(name, name_length, "content-type") && t->type_node < 0)
+    t->type_node = (int32_t)t->node_count;
+  t->own_expect = t->own_expect || rille_reception_is_word(name, name_length, "expect");
+  t->node_count++;
+  struct rille_buffer *b = &t->lines;
+  if (!rille_buffer_append(b, name, name_length))
+    return false;
+  if (value_length == 0) /* libcurl's way to ask for an empty header */
+    return rille_buffer_append(b, ";", 2);
+  return rille_buffer_append(b, ": ", 2) && rille_buffer_append(b, value, value_length) &&
+         rille_buffer_append(b, "", 1);
+}

@@ -1,0 +1,237 @@
+/* transfer_receive.c -- what a transfer makes of a response. The model is told in transfer_receive.h.
+ * Owner:  buffers and decoder belong to the transfer.
+ * Errors: faults are stored in t->end. */
+#include "transfer_receive.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum { FIRST_RESERVE = 1024 * 1024 }; /* what a Content-Length alone may make us allocate */
+
+/* --- the head of a response --- */
+
+static bool fault(struct rille_transfer *t, enum rille_transfer_end end) {
+  if (t->end == RILLE_END_NONE)
+    t->end = end;
+  return false;
+}
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* "HTTP/1.1 200 OK": the version and the status; false if it is not a status line. */
+static bool read_status(struct rille_transfer *t, const char *line, size_t length) {
+  size_t i = sizeof "HTTP/" - 1;
+  if (length < i + 5 || !is_digit(line[i]))
+    return false;
+  t->version = (line[i++] - '0') * 10;
+  if (line[i] == '.' && is_digit(line[i + 1])) {
+    t->version += line[i + 1] - '0';
+    i += 2;
+  }
+  if (i + 4 > length || line[i] != ' ' || !is_digit(line[i + 1]) || !is_digit(line[i + 2]) ||
+      !is_digit(line[i + 3]))
+    return false;
+  t->status = (line[i + 1] - '0') * 100 + (line[i + 2] - '0') * 10 + (line[i + 3] - '0');
+  return true;
+}
+
+static bool begin_head(struct rille_transfer *t, const char *line, size_t length) {
+  if (t->head_open)
+    return fault(t, RILLE_END_CUT_HEAD);
+  if (t->status / 100 == 3) { /* one more redirect was followed */
+    const char *url = rille_transfer_url(t);
+    if (url != NULL && !rille_buffer_append(&t->trail, url, strlen(url) + 1))
+      return false;
+    t->hops++;
+  }
+  if (t->status / 100 != 1)
+    t->head_total = 0;
+  if (!read_status(t, line, length))
+    return fault(t, RILLE_END_FRAMING);
+  /* libcurl sent the request again when a kept connection failed: forget what it said then. */
+  t->detail[0] = '\0';
+  t->head.length = 0;
+  t->body.length = 0;
+  t->length = -1;
+  t->chunked = false;
+  t->coding = RILLE_IDENTITY;
+  t->head_open = true;
+  return true;
+}
+
+static bool follows(const struct rille_transfer *t) {
+  return t->status / 100 == 3 && t->max_redirects >= 0;
+}
+
+/* The method becomes GET where RFC 9110 says so and libcurl would keep the method that was set by
+ * name; the content's type goes with the content. */
+static void become_get(struct rille_transfer *t) {
+  bool post = t->shape == RILLE_SHAPE_POST && (t->status == 301 || t->status == 302);
+  if (!post && t->status != 303)
+    return;
+  t->seldom = true; /* these options are not as the shape says: start afresh next time */
+  if (t->shape == RILLE_SHAPE_OTHER || t->shape == RILLE_SHAPE_OTHER_BODY)
+    (void)curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, NULL); /* frees a string: cannot fail */
+  if (t->type_node >= 0) /* it is the first of the list */
+    (void)curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->nodes[t->type_node].next);
+}
+
+static bool end_head(struct rille_transfer *t) {
+  t->head_open = false;
+  if (t->status < 200)
+    return t->status != 101 || fault(t, RILLE_END_FRAMING);
+  if (follows(t)) {
+    become_get(t);
+    return true;
+  }
+  bool bare = t->shape == RILLE_SHAPE_HEAD || t->status == 204 || t->status == 304;
+  if (bare || !t->decompress)
+    t->coding = RILLE_IDENTITY;
+  if (t->coding != RILLE_IDENTITY) {
+    if (t->inflate == NULL && (t->inflate = rille_inflate_new()) == NULL)
+      return false;
+    rille_inflate_reset(t->inflate, t->coding);
+  } else if (!bare && t->length > 0 && (uint64_t)t->length > t->max_body)
+    return fault(t, RILLE_END_BODY_SIZE);
+  if (!bare && t->length > 0)
+    return rille_buffer_reserve(&t->body,
+                                t->length < FIRST_RESERVE ? (size_t)t->length : FIRST_RESERVE);
+  return true;
+}
+
+/* The value of a header line if it has this name, else NULL; *length is that of the line, then of
+ * the value without the space around it. */
+static const char *value_of(const char *line, size_t *length, const char *name) {
+  size_t n = strlen(name);
+  if (*length <= n || line[n] != ':' || strncasecmp(line, name, n) != 0)
+    return NULL;
+  const char *from = line + n + 1;
+  const char *to = line + *length;
+  while (from < to && (*from == ' ' || *from == '\t'))
+    from++;
+  while (to > from && (to[-1] == ' ' || to[-1] == '\t' || to[-1] == '\r' || to[-1] == '\n'))
+    to--;
+  *length = (size_t)(to - from);
+  return from;
+}
+
+bool rille_reception_is_word(const char *value, size_t length, const char *word) {
+  return length == strlen(word) && strncasecmp(value, word, length) == 0;
+}
+
+static bool read_length(struct rille_transfer *t, const char *value, size_t length) {
+  int64_t n = 0;
+  if (length == 0)
+    return fault(t, RILLE_END_FRAMING);
+  for (size_t i = 0; i < length; i++) {
+    if (!is_digit(value[i]) || n > (INT64_MAX - 9) / 10)
+      return fault(t, RILLE_END_FRAMING);
+    n = n * 10 + (value[i] - '0');
+  }
+  if (t->length >= 0 && t->length != n)
+    return fault(t, RILLE_END_FRAMING);
+  t->length = n;
+  return true;
+}
+
+/* Headers that say how the body is sent. A coding that we do not know leaves the body as it is. */
+static bool read_header(struct rille_transfer *t, const char *line, size_t length) {
+  size_t n = length;
+  const char *value;
+  if ((value = value_of(line, &n, "content-length")) != NULL)
+    return read_length(t, value, n);
+  if ((value = value_of(line, &n, "content-encoding")) != NULL) {
+    if (rille_reception_is_word(value, n, "gzip") || rille_reception_is_word(value, n, "x-gzip"))
+      t->coding = RILLE_GZIP;
+    else
+      t->coding = rille_reception_is_word(value, n, "deflate") ? RILLE_DEFLATE : RILLE_IDENTITY;
+  } else if ((value = value_of(line, &n, "transfer-encoding")) != NULL) {
+    t->chunked = rille_reception_is_word(value, n, "chunked");
+    if (!t->chunked && !rille_reception_is_word(value, n, "identity"))
+      return fault(t, RILLE_END_FRAMING);
+  }
+  return true;
+}
+
+static bool head_line(struct rille_transfer *t, const char *line, size_t length) {
+  bool status = length > 5 && strncmp(line, "HTTP/", 5) == 0;
+  if (status && !begin_head(t, line, length))
+    return false;
+  t->head_total += length;
+  if (t->head_total > RILLE_HEAD_LIMIT)
+    return fault(t, RILLE_END_HEAD_SIZE);
+  if (!t->head_open) /* a trailer: dropped */
+    return true;
+  if (line[0] == '\r' || line[0] == '\n')
+    return end_head(t);
+  if (!rille_buffer_append(&t->head, line, length))
+    return false;
+  char first = line[0];
+  if (!status && (first == 'c' || first == 'C' || first == 't' || first == 'T'))
+    return read_header(t, line, length);
+  return true;
+}
+
+void rille_reception_touch(struct rille_transfer *t) {
+  if (t->idle_at > 0)
+    t->idle_at = (double)uv_hrtime() / 1e6 + (double)t->idle_ms;
+}
+
+size_t rille_reception_on_head(char *line, size_t one, size_t length, void *data) {
+  struct rille_transfer *t = data;
+  length *= one;
+  rille_reception_touch(t);
+  return length > 0 && head_line(t, line, length) ? length : 0;
+}
+
+/* --- the body of a response --- */
+
+static bool body_decoded(struct rille_transfer *t, const char *data, size_t length) {
+  struct rille_piece piece = {data, length, NULL, 0};
+  enum rille_inflate_status status = RILLE_INFLATE_FULL;
+  while (status == RILLE_INFLATE_FULL) {
+    if (t->body.length > t->max_body)
+      return fault(t, RILLE_END_BODY_SIZE);
+    if (!rille_buffer_reserve(&t->body, 1024))
+      return false;
+    uint64_t left = t->max_body - t->body.length + 1; /* one more than allowed: it tells */
+    size_t room = t->body.size - t->body.length;
+    piece.out = t->body.data + t->body.length;
+    piece.out_length = room < left ? room : (size_t)left;
+    status = rille_inflate_step(t->inflate, &piece);
+    t->body.length += piece.out_length;
+  }
+  if (status == RILLE_INFLATE_CORRUPT)
+    return fault(t, RILLE_END_BAD_CODING);
+  if (t->body.length > t->max_body)
+    return fault(t, RILLE_END_BODY_SIZE);
+  return status == RILLE_INFLATE_FED;
+}
+
+size_t rille_reception_on_body(char *data, size_t one, size_t length, void *user) {
+  struct rille_transfer *t = user;
+  length *= one;
+  rille_reception_touch(t);
+  bool ok;
+  if (t->coding != RILLE_IDENTITY)
+    ok = body_decoded(t, data, length);
+  else if (length > t->max_body - t->body.length)
+    ok = fault(t, RILLE_END_BODY_SIZE);
+  else
+    ok = rille_buffer_append(&t->body, data, length);
+  return ok ? length : (length == 0 ? 1 : 0);
+}
+
+/* What became of a transfer that libcurl has ended with t->code. libcurl takes a head without its
+ * last line, or half of a compressed body, for a success. */
+enum rille_transfer_end rille_reception_judge(const struct rille_transfer *t) {
+  if (t->head_open && (t->code == CURLE_OK || t->code == CURLE_PARTIAL_FILE))
+    return RILLE_END_CUT_HEAD;
+  if (t->code != CURLE_OK)
+    return RILLE_END_CURL;
+  if (t->status < 200)
+    return RILLE_END_CUT_HEAD;
+  if (t->coding != RILLE_IDENTITY && !rille_inflate_complete(t->inflate))
+    return RILLE_END_CUT_CODING;
+  return RILLE_END_OK;
+}

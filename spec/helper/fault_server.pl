@@ -1,0 +1,155 @@
+# fault_server.pl -- an HTTP server that misbehaves on purpose, for spec/http_spec.lua.
+# Prints "port N" and serves until it is killed. The path of a request says what goes wrong; "/count"
+# answers with how many connections were accepted, are open now, and were left by the client while the
+# server stalled: "accepted=3 open=1 left=2".
+use strict;
+use warnings;
+use Compress::Zlib ();
+use IO::Select;
+use IO::Socket::INET;
+use Socket qw(SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY);
+
+$SIG{PIPE} = 'IGNORE';
+my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 128, ReuseAddr => 1)
+  or die "listen: $!";
+$| = 1;
+print "port ", $listener->sockport, "\n";
+
+my $ok = "HTTP/1.1 200 OK\r\n";
+
+# What is sent, and then: close, keep (for the next request), stall, reset.
+my %faults = (
+  '/nothing'          => ['', 'close'],
+  '/reset'            => ['', 'reset'],
+  '/reset-body'       => ["${ok}Content-Length: 100\r\n\r\nabc", 'reset'],
+  '/cut-status'       => ['HTTP/1.1 2', 'close'],
+  '/cut-line'         => ["${ok}Content-Le", 'close'],
+  '/cut-head'         => ["${ok}Content-Length: 5\r\n", 'close'],
+  '/cut-interim'      => ["HTTP/1.1 103 Early Hints\r\n\r\n", 'close'],
+  '/cut-redirect'     => ["HTTP/1.1 302 Found\r\nLocation: /fine\r\n", 'close'],
+  '/cut-body'         => ["${ok}Content-Length: 100\r\n\r\nabc", 'close'],
+  '/cut-chunk'        => ["${ok}Transfer-Encoding: chunked\r\n\r\n10\r\nabc", 'close'],
+  '/cut-last-chunk'   => ["${ok}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 'close'],
+  '/bad-chunk'        => ["${ok}Transfer-Encoding: chunked\r\n\r\nxyz\r\nabc", 'close'],
+  '/garbage'          => ["hello, world\r\n", 'close'],
+  '/bad-status'       => ["HTTP/1.1 abc OK\r\n\r\n", 'close'],
+  '/bad-version'      => ["HTTP/7.3 200 OK\r\n\r\n", 'close'],
+  '/no-colon'         => ["${ok}nonsense\r\n\r\n", 'close'],
+  '/two-lengths'      => ["${ok}Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 'close'],
+  '/same-lengths'     => ["${ok}Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 'close'],
+  '/bad-length'       => ["${ok}Content-Length: -3\r\n\r\nabc", 'close'],
+  '/huge-length'      => ["${ok}Content-Length: 99999999999999999999\r\n\r\nabc", 'close'],
+  '/large-length'     => ["${ok}Content-Length: 1000000000000\r\n\r\nabc", 'stall'],
+  '/unknown-coding'   => ["${ok}Transfer-Encoding: gzip\r\n\r\nabc", 'close'],
+  '/upgrade'          => ["HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nabc", 'close'],
+  '/until-close'      => ["${ok}\r\nabc", 'close'],
+  '/interim'          => ["HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n${ok}Content-Length: 3\r\n\r\nabc", 'keep'],
+  '/trailers'         => ["${ok}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-After: 1\r\n\r\n", 'keep'],
+  '/folded'           => ["${ok}X-Folded: one\r\n  two\r\nContent-Length: 0\r\n\r\n", 'keep'],
+  '/repeated'         => ["${ok}Set-Cookie: a=1\r\nX: y\r\nset-cookie: b=2, c\r\nContent-Length: 0\r\n\r\n", 'keep'],
+  '/fine'             => ["${ok}Content-Length: 4\r\n\r\nfine", 'keep'],
+  '/close'            => ["${ok}Content-Length: 4\r\n\r\nfine", 'close'],
+  '/stall'            => ['', 'stall'],
+  '/stall-head'       => ["${ok}Content-Length: 5\r\n", 'stall'],
+  '/stall-body'       => ["${ok}Content-Length: 5\r\n\r\nab", 'stall'],
+  '/long-line'        => [$ok . 'X-Long: ' . 'x' x 150_000 . "\r\n\r\n", 'close'],
+  '/endless-head'     => [$ok . ('X-More: ' . 'x' x 1000 . "\r\n") x 1000, 'stall'],
+  '/endless-interim'  => ["HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" x 20_000, 'stall'],
+  '/endless-body'     => ["$ok\r\n" . 'x' x 3_000_000, 'stall'],
+  '/elsewhere'        => ["HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", 'keep'],
+  '/nowhere'          => ["HTTP/1.1 302 Found\r\nLocation: http://[::1/\r\nContent-Length: 0\r\n\r\n", 'keep'],
+  '/to-refused'       => ["HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n", 'keep'],
+);
+
+# Compressed bodies; "/gzip-N" is the first N bytes of one.
+my $text = '{"name":"pikachu"}';
+my %coded = (
+  gzip    => Compress::Zlib::memGzip($text),
+  deflate => Compress::Zlib::compress($text),
+  raw     => substr(Compress::Zlib::compress($text), 2, -4),
+  twice   => Compress::Zlib::memGzip($text) x 2,
+  bomb    => Compress::Zlib::memGzip("\0" x 20_000_000),
+);
+
+sub coded {
+  my ($coding, $body) = @_;
+  return ["${ok}Content-Encoding: $coding\r\nContent-Length: " . length($body) . "\r\n\r\n$body", 'keep'];
+}
+
+sub answer {
+  my ($path, $counts) = @_;
+  return $faults{$path} if $faults{$path};
+  return coded('gzip', $1 eq 'all' ? $coded{gzip} : substr $coded{gzip}, 0, $1) if $path =~ m{^/gzip-(all|\d+)$};
+  return coded('deflate', $coded{$1}) if $path =~ m{^/coded-(deflate|raw)$};
+  return coded('deflate', substr $coded{deflate}, 0, -3) if $path eq '/deflate-cut';
+  return coded('gzip', $coded{$1}) if $path =~ m{^/coded-(twice|bomb)$};
+  return coded('gzip', $coded{gzip} . 'rest') if $path eq '/gzip-rest';
+  return coded('gzip', 'this is not gzip') if $path eq '/gzip-bad';
+  return coded('gzip', '') if $path eq '/gzip-0';
+  return coded('br', 'left as it is') if $path eq '/coded-br';
+  return ["${ok}Content-Length: " . length($counts) . "\r\n\r\n$counts", 'keep'] if $path eq '/count';
+  return ["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 'keep'];
+}
+
+my $select = IO::Select->new($listener);
+my (%input, %output, %after, %stalled);
+my ($accepted, $left) = (0, 0);
+
+sub drop {
+  my ($peer, $reset) = @_;
+  setsockopt $peer, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0) if $reset;
+  $left++ if $stalled{$peer};
+  delete $_->{$peer} for \(%input, %output, %after, %stalled);
+  $select->remove($peer);
+  close $peer;
+}
+
+sub flush {
+  my ($peer) = @_;
+  if (length $output{$peer}) {
+    my $sent = syswrite $peer, $output{$peer};
+    if (!defined $sent) {
+      $stalled{$peer} = 1 unless $!{EAGAIN};
+      drop($peer) unless $!{EAGAIN};
+      return;
+    }
+    substr($output{$peer}, 0, $sent) = '';
+    return if length $output{$peer};
+  }
+  my $then = delete $after{$peer} or return;
+  $stalled{$peer} = 1 if $then eq 'stall';
+  drop($peer, $then eq 'reset') if $then eq 'close' || $then eq 'reset';
+}
+
+sub receive {
+  my ($peer) = @_;
+  my $count = sysread $peer, my $data, 65536;
+  return if !defined $count && $!{EAGAIN};
+  return drop($peer) unless $count;
+  $input{$peer} .= $data;
+  while (defined $input{$peer} && !$after{$peer} && $input{$peer} =~ s{^\S+ (\S+) .*?\r\n\r\n}{}s) {
+    my $open = grep { $_ != $listener } $select->handles;
+    my ($text, $then) = @{ answer($1, "accepted=$accepted open=$open left=$left") };
+    $output{$peer} .= $text;
+    $after{$peer} = $then;
+    flush($peer);
+  }
+}
+
+while (1) {
+  my $writers = IO::Select->new(grep { length($output{$_} // '') } $select->handles);
+  my ($readable, $writable) = IO::Select->select($select, $writers, undef);
+  for my $peer (@{ $writable // [] }) { flush($peer) if defined $output{$peer} }
+  for my $peer (@{ $readable // [] }) {
+    if ($peer == $listener) {
+      my $new = $listener->accept or next;
+      $new->blocking(0);
+      setsockopt $new, IPPROTO_TCP, TCP_NODELAY, pack("i", 1);
+      $select->add($new);
+      $accepted++;
+      @$_{"$new"} = '' for \(%input, %output);
+    } elsif (defined $input{$peer}) {
+      receive($peer);
+    }
+  }
+}
