@@ -11,6 +11,10 @@ PACKAGES_BENCH = nginx-light perl
 
 VERSION  = 0.1.0
 
+# `make V=1` shows the commands.
+Q        = $(if $(V),,@)
+SAY      = @$(if $(V),:,echo)
+
 BUILD    = build/release
 PROGRAM  = bin/rille
 CC       = gcc
@@ -40,6 +44,7 @@ help:
 	@echo 'make asan     the specs again under ASan, UBSan and LeakSanitizer, the collector stressed'
 	@echo 'make valgrind the main job under valgrind'
 	@echo 'make bench    the benchmarks, each next to its rival'
+	@echo 'make V=1      show the commands'
 	@echo 'make clean    remove what was built'
 
 # --- set-up: $(call install,packages) ---
@@ -73,18 +78,22 @@ packages-bench:
 
 $(PROGRAM): $(OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(OBJECTS) $(LIBS)
+	$(SAY) '  LINK  $@'
+	$(Q)$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(OBJECTS) $(LIBS)
 
 $(BUILD)/%.o: host/%.c | packages-build
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(WARN) $(INCLUDES) -MMD -MP -c -o $@ $<
+	$(SAY) '  CC    $<'
+	$(Q)$(CC) $(CFLAGS) $(WARN) $(INCLUDES) -MMD -MP -c -o $@ $<
 
 $(BUILD)/llhttp-%.o: | packages-build
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -w $(INCLUDES) -c -o $@ $(LLHTTP)/$*.c
+	$(SAY) '  CC    $(LLHTTP)/$*.c'
+	$(Q)$(CC) $(CFLAGS) -w $(INCLUDES) -c -o $@ $(LLHTTP)/$*.c
 
 $(BUILD)/lualib.o: $(BUILD)/lualib.c
-	$(CC) $(CFLAGS) -Wall -Wextra -Werror $(INCLUDES) -c -o $@ $<
+	$(SAY) '  CC    $<'
+	$(Q)$(CC) $(CFLAGS) -Wall -Wextra -Werror $(INCLUDES) -c -o $@ $<
 
 # Each module of lualib/ becomes a string literal in a table of struct rille_embedded (host/lib.h).
 $(BUILD)/lualib.c: $(MODULES) Makefile | packages-build

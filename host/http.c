@@ -47,7 +47,7 @@ static int call_finish(lua_State *L, struct rille_op *op) {
   if (ok)
     rille_response_push(L, t, ARG_METHOD, ARG_URL);
   else
-    rille_failure_push(L, t, lua_tostring(L, ARG_METHOD), lua_tostring(L, ARG_URL));
+    rille_http_error_push(L, t, lua_tostring(L, ARG_METHOD), lua_tostring(L, ARG_URL));
   rille_transfer_release(t);
   c->transfer = NULL;
   return ok ? 1 : lua_error(L);
@@ -168,7 +168,7 @@ static long check_ms(lua_State *L, int t, const char *name, long def) {
 }
 
 /* timeout = total seconds, or {connect=, total=, idle=}; 0: none */
-static void check_timeouts(lua_State *L, struct rille_request *r) {
+static void check_timeouts(lua_State *L, struct rille_transfer_request *r) {
   int type = lua_getfield(L, ARG_OPTIONS, "timeout");
   if (type == LUA_TTABLE) {
     int t = lua_gettop(L);
@@ -198,7 +198,7 @@ static bool push_table(lua_State *L, const char *name) {
   return type == LUA_TTABLE;
 }
 
-static void check_secrets(lua_State *L, struct rille_request *r) {
+static void check_secrets(lua_State *L, struct rille_transfer_request *r) {
   if (push_table(L, "auth")) {
     int t = lua_gettop(L);
     r->user = check_string(L, t, "user");
@@ -221,7 +221,7 @@ static void check_secrets(lua_State *L, struct rille_request *r) {
 }
 
 /* Reads the options. Strings that it finds stay on the stack. */
-static void check_options(lua_State *L, struct rille_request *r) {
+static void check_options(lua_State *L, struct rille_transfer_request *r) {
   if (lua_isnoneornil(L, ARG_OPTIONS))
     return;
   luaL_checktype(L, ARG_OPTIONS, LUA_TTABLE);
@@ -249,8 +249,8 @@ static struct rille_pool *check_pool(lua_State *L) {
   return *box;
 }
 
-static void check_request(lua_State *L, struct rille_request *r) {
-  *r = (struct rille_request){.connect_timeout = 10000,
+static void check_request(lua_State *L, struct rille_transfer_request *r) {
+  *r = (struct rille_transfer_request){.connect_timeout = 10000,
                               .max_redirects = 20,
                               .max_body = DEFAULT_MAX_BODY,
                               .decompress = true};
@@ -283,7 +283,7 @@ static bool add_headers(lua_State *L, struct rille_transfer *t, lua_Integer coun
 static int l_request(lua_State *L) {
   lua_settop(L, ARG_OPTIONS);
   struct rille_pool *pool = check_pool(L);
-  struct rille_request request;
+  struct rille_transfer_request request;
   struct call *c = lua_newuserdatauv(L, sizeof *c, 0); /* at ARG_OP, kept by the stack */
   check_request(L, &request);
   lua_Integer count = check_headers(L);

@@ -190,7 +190,7 @@ static void push_subject(lua_State *L, const struct rille_transfer *t, const cha
   lua_replace(L, -3);
 }
 
-void rille_failure_push(lua_State *L, const struct rille_transfer *t, const char *method,
+void rille_http_error_push(lua_State *L, const struct rille_transfer *t, const char *method,
                         const char *url) {
   struct failure f;
   explain(&f, t);

@@ -12,7 +12,7 @@
 #include "transfer.h"
 
 /* Pushes the error object of a transfer that has failed. */
-void rille_failure_push(lua_State *L, const struct rille_transfer *t, const char *method,
+void rille_http_error_push(lua_State *L, const struct rille_transfer *t, const char *method,
                         const char *url);
 
 #endif

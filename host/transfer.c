@@ -188,7 +188,7 @@ static void drain(struct rille_pool *pool) {
     if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t) != CURLE_OK || t == NULL)
       continue;
     t->code = code;
-    finish(t, rille_reception_judge(t));
+    finish(t, rille_receive_judge(t));
   }
 }
 
@@ -413,7 +413,7 @@ static int on_moved(void *data, curl_off_t total, curl_off_t received, curl_off_
   struct rille_transfer *t = data;
   if (received + sent != t->moved) {
     t->moved = received + sent;
-    rille_reception_touch(t);
+    rille_receive_touch(t);
   }
   return 0;
 }
@@ -437,24 +437,24 @@ static CURLcode set_idle(struct rille_transfer *t, long ms) {
 
 static bool set_base(struct rille_transfer *t) {
   CURL *e = t->easy;
-  return rille_easy_base(t) &&
+  return rille_options_base(t) &&
          curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t->pool) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, on_close) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->pool) == CURLE_OK;
 }
 
-static CURLcode set_up(struct rille_transfer *t, const struct rille_request *request) {
+static CURLcode set_up(struct rille_transfer *t, const struct rille_transfer_request *request) {
   if (t->seldom) {
     curl_easy_reset(t->easy);
     if (!set_base(t))
       return CURLE_OUT_OF_MEMORY;
   }
-  CURLcode code = rille_easy_set(t, request);
+  CURLcode code = rille_options_set(t, request);
   return code != CURLE_OK ? code : set_idle(t, request->idle_timeout);
 }
 
-void rille_transfer_start(struct rille_transfer *t, const struct rille_request *request) {
+void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_request *request) {
   struct rille_pool *pool = t->pool;
   list_remove(&t->link);
   list_append(&pool->busy, &t->link);

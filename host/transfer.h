@@ -63,7 +63,7 @@ enum rille_transfer_shape {
   RILLE_SHAPE_OTHER_BODY
 };
 
-struct rille_request {
+struct rille_transfer_request {
   const char *method;
   const char *url;
   const char *body; /* NULL: none; borrowed until the end */
@@ -147,7 +147,7 @@ bool rille_transfer_header(struct rille_transfer *t, const char *name, size_t na
                            const char *value, size_t value_length);
 
 /* Starts it. Calls on_done at once if it cannot be started. */
-void rille_transfer_start(struct rille_transfer *t, const struct rille_request *request);
+void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_request *request);
 
 /* Stops a transfer in flight: its connection is closed, or its stream reset. Releases it. */
 void rille_transfer_abort(struct rille_transfer *t);

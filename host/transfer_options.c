@@ -16,9 +16,9 @@ static bool set_callbacks(struct rille_transfer *t) {
   CURL *e = t->easy;
   return curl_easy_setopt(e, CURLOPT_PRIVATE, t) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->detail) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, rille_reception_on_head) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, rille_receive_on_head) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_HEADERDATA, t) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, rille_reception_on_body) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, rille_receive_on_body) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_WRITEDATA, t) == CURLE_OK;
 }
 
@@ -26,7 +26,7 @@ static bool set_callbacks(struct rille_transfer *t) {
  * libcurl would wait for it. NOSIGNAL spares three system calls a step: the runtime ignores
  * SIGPIPE. Content is decoded by transfer_receive.c. HTTP/1.1, because a stream that is aborted breaks the
  * others of its HTTP/2 connection in 7.88. */
-bool rille_easy_base(struct rille_transfer *t) {
+bool rille_options_base(struct rille_transfer *t) {
   CURL *e = t->easy;
   t->shape = RILLE_SHAPE_NEW;
   t->seldom = false;
@@ -56,7 +56,7 @@ static CURLcode set_string(struct rille_transfer *t, CURLoption option, const ch
   return curl_easy_setopt(t->easy, option, value);
 }
 
-static CURLcode set_auth(struct rille_transfer *t, const struct rille_request *r) {
+static CURLcode set_auth(struct rille_transfer *t, const struct rille_transfer_request *r) {
   CURLcode code = set_string(t, CURLOPT_USERNAME, r->user);
   if (code == CURLE_OK)
     code = set_string(t, CURLOPT_PASSWORD, r->password);
@@ -66,7 +66,7 @@ static CURLcode set_auth(struct rille_transfer *t, const struct rille_request *r
     code = curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
   return code;
 }
-static CURLcode set_seldom(struct rille_transfer *t, const struct rille_request *r) {
+static CURLcode set_seldom(struct rille_transfer *t, const struct rille_transfer_request *r) {
   CURLcode code = set_auth(t, r);
   if (code == CURLE_OK)
     code = set_string(t, CURLOPT_USERAGENT, r->user_agent);
@@ -87,7 +87,7 @@ static CURLcode set_seldom(struct rille_transfer *t, const struct rille_request 
   return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, 0L);
 }
 
-static enum rille_transfer_shape shape_of(const struct rille_request *r) {
+static enum rille_transfer_shape shape_of(const struct rille_transfer_request *r) {
   if (strcmp(r->method, "HEAD") == 0)
     return RILLE_SHAPE_HEAD;
   if (r->body == NULL)
@@ -96,7 +96,7 @@ static enum rille_transfer_shape shape_of(const struct rille_request *r) {
 }
 
 /* Method and body. Methods with a name of their own keep it and the body on 301 and 302. */
-static CURLcode set_shape(struct rille_transfer *t, const struct rille_request *r) {
+static CURLcode set_shape(struct rille_transfer *t, const struct rille_transfer_request *r) {
   enum rille_transfer_shape shape = shape_of(r);
   bool named = shape == RILLE_SHAPE_OTHER || shape == RILLE_SHAPE_OTHER_BODY;
   CURLcode code = CURLE_OK;
@@ -120,7 +120,7 @@ static CURLcode set_shape(struct rille_transfer *t, const struct rille_request *
   return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, r->body);
 }
 
-static CURLcode set_limits(struct rille_transfer *t, const struct rille_request *r) {
+static CURLcode set_limits(struct rille_transfer *t, const struct rille_transfer_request *r) {
   CURLcode code = CURLE_OK;
   if (r->connect_timeout != t->connect_timeout) {
     /* To libcurl 0 is its default: five minutes. None is as long as it can count. */
@@ -171,7 +171,7 @@ static bool link_lines(struct rille_transfer *t) {
 }
 
 /* The header list. "Name:" keeps libcurl from adding a header of its own. */
-static CURLcode set_headers(struct rille_transfer *t, const struct rille_request *r) {
+static CURLcode set_headers(struct rille_transfer *t, const struct rille_transfer_request *r) {
   if (t->node_count == 0 && r->body == NULL) {
     if (t->is_plain)
       return CURLE_OK;
@@ -192,7 +192,7 @@ static CURLcode set_headers(struct rille_transfer *t, const struct rille_request
                           &t->nodes[t->type_node >= 0 ? t->type_node : 0]);
 }
 
-CURLcode rille_easy_set(struct rille_transfer *t, const struct rille_request *r) {
+CURLcode rille_options_set(struct rille_transfer *t, const struct rille_transfer_request *r) {
   CURLcode code = set_seldom(t, r);
   if (code == CURLE_OK)
     code = set_limits(t, r);
@@ -205,9 +205,9 @@ CURLcode rille_easy_set(struct rille_transfer *t, const struct rille_request *r)
 
 bool rille_transfer_header(struct rille_transfer *t, const char *name, size_t name_length,
                            const char *value, size_t value_length) {
-  if (rille_reception_is_word(name, name_length, "content-type") && t->type_node < 0)
+  if (rille_receive_is_word(name, name_length, "content-type") && t->type_node < 0)
     t->type_node = (int32_t)t->node_count;
-  t->own_expect = t->own_expect || rille_reception_is_word(name, name_length, "expect");
+  t->own_expect = t->own_expect || rille_receive_is_word(name, name_length, "expect");
   t->node_count++;
   struct rille_buffer *b = &t->lines;
   if (!rille_buffer_append(b, name, name_length))

@@ -10,9 +10,9 @@
 #include "transfer.h"
 
 /* Sets what all requests share, on a new handle or one that was reset. */
-bool rille_easy_base(struct rille_transfer *t);
+bool rille_options_base(struct rille_transfer *t);
 
 /* Sets what this request needs. */
-CURLcode rille_easy_set(struct rille_transfer *t, const struct rille_request *r);
+CURLcode rille_options_set(struct rille_transfer *t, const struct rille_transfer_request *r);
 
 #endif

@@ -115,7 +115,7 @@ static const char *value_of(const char *line, size_t *length, const char *name) 
   return from;
 }
 
-bool rille_reception_is_word(const char *value, size_t length, const char *word) {
+bool rille_receive_is_word(const char *value, size_t length, const char *word) {
   return length == strlen(word) && strncasecmp(value, word, length) == 0;
 }
 
@@ -141,13 +141,13 @@ static bool read_header(struct rille_transfer *t, const char *line, size_t lengt
   if ((value = value_of(line, &n, "content-length")) != NULL)
     return read_length(t, value, n);
   if ((value = value_of(line, &n, "content-encoding")) != NULL) {
-    if (rille_reception_is_word(value, n, "gzip") || rille_reception_is_word(value, n, "x-gzip"))
+    if (rille_receive_is_word(value, n, "gzip") || rille_receive_is_word(value, n, "x-gzip"))
       t->coding = RILLE_GZIP;
     else
-      t->coding = rille_reception_is_word(value, n, "deflate") ? RILLE_DEFLATE : RILLE_IDENTITY;
+      t->coding = rille_receive_is_word(value, n, "deflate") ? RILLE_DEFLATE : RILLE_IDENTITY;
   } else if ((value = value_of(line, &n, "transfer-encoding")) != NULL) {
-    t->chunked = rille_reception_is_word(value, n, "chunked");
-    if (!t->chunked && !rille_reception_is_word(value, n, "identity"))
+    t->chunked = rille_receive_is_word(value, n, "chunked");
+    if (!t->chunked && !rille_receive_is_word(value, n, "identity"))
       return fault(t, RILLE_END_FRAMING);
   }
   return true;
@@ -172,15 +172,15 @@ static bool head_line(struct rille_transfer *t, const char *line, size_t length)
   return true;
 }
 
-void rille_reception_touch(struct rille_transfer *t) {
+void rille_receive_touch(struct rille_transfer *t) {
   if (t->idle_at > 0)
     t->idle_at = (double)uv_hrtime() / 1e6 + (double)t->idle_ms;
 }
 
-size_t rille_reception_on_head(char *line, size_t one, size_t length, void *data) {
+size_t rille_receive_on_head(char *line, size_t one, size_t length, void *data) {
   struct rille_transfer *t = data;
   length *= one;
-  rille_reception_touch(t);
+  rille_receive_touch(t);
   return length > 0 && head_line(t, line, length) ? length : 0;
 }
 
@@ -208,10 +208,10 @@ static bool body_decoded(struct rille_transfer *t, const char *data, size_t leng
   return status == RILLE_INFLATE_FED;
 }
 
-size_t rille_reception_on_body(char *data, size_t one, size_t length, void *user) {
+size_t rille_receive_on_body(char *data, size_t one, size_t length, void *user) {
   struct rille_transfer *t = user;
   length *= one;
-  rille_reception_touch(t);
+  rille_receive_touch(t);
   bool ok;
   if (t->coding != RILLE_IDENTITY)
     ok = body_decoded(t, data, length);
@@ -224,7 +224,7 @@ size_t rille_reception_on_body(char *data, size_t one, size_t length, void *user
 
 /* What became of a transfer that libcurl has ended with t->code. libcurl takes a head without its
  * last line, or half of a compressed body, for a success. */
-enum rille_transfer_end rille_reception_judge(const struct rille_transfer *t) {
+enum rille_transfer_end rille_receive_judge(const struct rille_transfer *t) {
   if (t->head_open && (t->code == CURLE_OK || t->code == CURLE_PARTIAL_FILE))
     return RILLE_END_CUT_HEAD;
   if (t->code != CURLE_OK)

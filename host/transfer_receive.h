@@ -12,16 +12,16 @@
 #include "transfer.h"
 
 /* CURLOPT_HEADERFUNCTION and CURLOPT_WRITEFUNCTION, with the transfer as their data. */
-size_t rille_reception_on_head(char *line, size_t one, size_t length, void *transfer);
-size_t rille_reception_on_body(char *data, size_t one, size_t length, void *transfer);
+size_t rille_receive_on_head(char *line, size_t one, size_t length, void *transfer);
+size_t rille_receive_on_body(char *data, size_t one, size_t length, void *transfer);
 
 /* What became of a transfer that libcurl has ended with t->code. */
-enum rille_transfer_end rille_reception_judge(const struct rille_transfer *t);
+enum rille_transfer_end rille_receive_judge(const struct rille_transfer *t);
 
 /* Something has moved: the idle time-out starts again. */
-void rille_reception_touch(struct rille_transfer *t);
+void rille_receive_touch(struct rille_transfer *t);
 
 /* True if the word is this one, whatever its case. */
-bool rille_reception_is_word(const char *value, size_t length, const char *word);
+bool rille_receive_is_word(const char *value, size_t length, const char *word);
 
 #endif
