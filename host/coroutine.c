@@ -215,8 +215,20 @@ static void check_item(lua_State *L) {
                   "table)");
 }
 
+/* A scope that this coroutine opened would stay open around the consumer (R72, R73). */
+static int refuse_open_scope(lua_State *L, struct rille_scope *s) {
+  luaL_where(L, 1);
+  lua_pushfstring(L, "yield inside %s: close it first, or give its work to a task",
+                  s->opened != NULL ? s->opened : "a scope");
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
 static int l_yield(lua_State *L) {
-  uint8_t kind = rille_fiber_of(L)->kind;
+  struct rille_fiber *f = rille_fiber_of(L);
+  uint8_t kind = f->kind;
+  if (f->task != NULL && f->task->scope != f->mark && kind != RILLE_TASK && kind != RILLE_OUTSIDE)
+    return refuse_open_scope(L, f->task->scope);
   if (kind == RILLE_GENERATOR)
     check_item(L);
   else if (kind == RILLE_TASK) {

@@ -104,8 +104,7 @@ struct rille_fiber *rille_fiber_new(lua_State *L, size_t size, int nuvalue,
   return f;
 }
 
-/* The message handler of a base call: keeps the story of the error, returns the error untouched. */
-static int on_error(lua_State *L) {
+int rille_fiber_on_error(lua_State *L) {
   struct rille_fiber *f = *slot(L);
   if (!f->rt->passing && !rille_task_is_signal(L, f->task, 1)) {
     rille_push_fiber(L, f);
@@ -125,7 +124,7 @@ static int body_k(lua_State *L, int status, lua_KContext ctx) {
 /* The base of a guarded coroutine: the body runs under a protected call, so that its <close> variables
  * may wait when an error unwinds it. */
 static int body(lua_State *L) {
-  lua_pushcfunction(L, on_error);
+  lua_pushcfunction(L, rille_fiber_on_error);
   lua_insert(L, 1);
   return body_k(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, body_k), 0);
 }
@@ -189,6 +188,7 @@ enum rille_outcome rille_fiber_step(lua_State *L, struct rille_fiber *f, int nar
   }
   f->consumer = me;
   f->task = me->task;
+  f->mark = me->task != NULL ? me->task->scope : NULL;
   f->depth = me->depth + 1;
   f->can_wait = me->can_wait && lua_isyieldable(L);
   if (rt->nesting < NESTING_CAP || !f->can_wait) {
@@ -204,13 +204,15 @@ enum rille_outcome rille_fiber_step(lua_State *L, struct rille_fiber *f, int nar
   return lua_yieldk(L, 0, ctx, k);
 }
 
-int rille_fiber_take_over(lua_State *L, struct rille_fiber *f, struct rille_scope *mark,
-                          lua_KContext ctx, lua_KFunction k) {
+int rille_fiber_take_over(lua_State *L, struct rille_fiber *f, lua_KContext ctx, lua_KFunction k) {
   struct rille_fiber *me = *slot(L);
   struct rille_task *from = f->task;
   struct rille_fiber *leaf = from->leaf;
+  struct rille_scope *mark = f->mark;
   for (struct rille_fiber *x = leaf;; x = x->consumer) {
     x->task = me->task;
+    if (x->mark == mark)
+      x->mark = me->task->scope;
     if (x == f)
       break;
   }

@@ -77,6 +77,7 @@ struct rille_fiber {
   struct list ready;            /* in rt->ready while queued */
   int count;                    /* values of the last step, on top of L */
   int nargs;                    /* arguments on top of L for a step that was handed over */
+  struct rille_scope *mark;     /* innermost scope of the task when the step under way began */
   uint32_t depth;               /* consumers below it */
   uint8_t kind;
   uint8_t state;
@@ -129,6 +130,9 @@ void rille_op_interrupt(struct rille_op *op);
  * struct rille_fiber, with `nuvalue` user values. Pushes the userdata, then the coroutine. */
 struct rille_fiber *rille_fiber_new(lua_State *L, size_t size, int nuvalue, enum rille_fiber_kind kind);
 
+/* The message handler of a base call: keeps the story of the error, returns the error untouched. */
+int rille_fiber_on_error(lua_State *L);
+
 /* Moves a function and its `nargs` arguments from the top of L to the new fiber f. Pops them.
  * With `guarded`, the body runs under a base call that keeps its error's story (fault.h). */
 void rille_fiber_load(lua_State *L, struct rille_fiber *f, int nargs, bool guarded);
@@ -140,11 +144,9 @@ enum rille_outcome rille_fiber_step(lua_State *L, struct rille_fiber *f, int nar
                                     lua_KFunction k);
 
 /* Takes over a step that is under way: f waits on behalf of another task. L becomes its consumer, parks,
- * and continues with k when the step is over. `mark` is the innermost scope that the other task had when
- * the step began: those entered since move to L's task. Who waited for f is resumed, `evicted`. The
- * caller has called rille_check_wait; nothing raises. */
-int rille_fiber_take_over(lua_State *L, struct rille_fiber *f, struct rille_scope *mark,
-                          lua_KContext ctx, lua_KFunction k);
+ * and continues with k when the step is over. Scopes entered since the step began move to L's task. Who
+ * waited for f is resumed, `evicted`. The caller has called rille_check_wait; nothing raises. */
+int rille_fiber_take_over(lua_State *L, struct rille_fiber *f, lua_KContext ctx, lua_KFunction k);
 
 /* Moves the values of f's last step to L, returns how many. May raise ("too many results"). */
 int rille_fiber_take(lua_State *L, struct rille_fiber *f);

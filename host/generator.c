@@ -26,7 +26,6 @@ enum phase { LIVE, CLOSING, EXHAUSTED, CLOSED, FAILED };
 struct generator {
   struct rille_fiber fiber;
   struct rille_scope scope; /* while it is being closed */
-  struct rille_scope *mark; /* the innermost scope of the task that took the step under way */
   struct list closers;      /* ops of those who wait for the close under way (R48) */
   int line;                 /* where it was made, in the function that is its user value */
   int loop_line;            /* where the loop ends that closed it early, likewise; 0: none did */
@@ -35,13 +34,14 @@ struct generator {
 
 static const char CLOSE_SIGNAL = 0; /* its address is the key in the registry */
 
-static void push_close_signal(lua_State *L, struct rille_task *t) {
+static void push_close_signal(lua_State *L, struct rille_task *t, struct rille_scope *s) {
   (void)t;
+  (void)s;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &CLOSE_SIGNAL);
 }
 
 static bool is_close_signal(lua_State *L, int index) {
-  push_close_signal(L, NULL);
+  push_close_signal(L, NULL, NULL);
   bool is = lua_rawequal(L, index < 0 ? index - 1 : index, -1);
   lua_pop(L, 1);
   return is;
@@ -176,7 +176,6 @@ static bool check_step(lua_State *L, struct generator *g) {
 }
 
 static int step(lua_State *L, struct generator *g, int nargs) {
-  g->mark = rille_fiber_of(L)->task->scope;
   rille_fiber_step(L, &g->fiber, nargs, (lua_KContext)g, next_k);
   return next_k(L, LUA_OK, (lua_KContext)g);
 }
@@ -398,7 +397,7 @@ static int close_generator(lua_State *L, struct generator *g, lua_KContext flags
   rille_check_wait(L, close_wait_class.name);
   struct rille_task *task = rille_fiber_of(L)->task;
   begin_close(g, task);
-  return rille_fiber_take_over(L, &g->fiber, g->mark, flags, close_k); /* R46 */
+  return rille_fiber_take_over(L, &g->fiber, flags, close_k); /* R46 */
 }
 
 /* g:close() -> what the body returned, if it did */

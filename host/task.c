@@ -1,4 +1,4 @@
-/* task.c -- tasks, their scopes and signals; the binding rille.host.task. The model is told in task.h.
+/* task.c -- tasks; the binding rille.host.task. The model is told in task.h.
  * Owner:  the anchors table in the registry keeps a live task; a Task userdata keeps its coroutine, and
  *         with it the results.
  * Errors: await raises what the task raised, the same object. A failure that nobody awaits is reported on
@@ -14,8 +14,6 @@
 #include "runtime.h"
 
 #define TASK "rille.Task"
-
-enum { SWALLOW_LIMIT = 100 };
 
 /* User values of a Task. */
 enum { CO = 1, SIGNAL, SPAWNER, NAME, REASON, VALUES = REASON };
@@ -60,10 +58,11 @@ void rille_task_push_name(lua_State *L, struct rille_task *t) {
   lua_pop(L, 1);
 }
 
-/* --- signals --- */
+/* --- the signal --- */
 
 /* Pushes the signal of task t, made once: an error object with code ECANCELED. */
-static void push_task_signal(lua_State *L, struct rille_task *t) {
+static void push_task_signal(lua_State *L, struct rille_task *t, struct rille_scope *s) {
+  (void)s;
   push_task(L, t);
   if (lua_getiuservalue(L, -1, SIGNAL) == LUA_TNIL) {
     lua_pop(L, 1);
@@ -78,102 +77,6 @@ static void push_task_signal(lua_State *L, struct rille_task *t) {
     lua_setiuservalue(L, -3, SIGNAL);
   }
   lua_remove(L, -2);
-}
-
-void rille_scope_enter(struct rille_task *t, struct rille_scope *s) {
-  s->outer = t->scope;
-  t->scope = s;
-}
-
-void rille_scope_leave(struct rille_task *t, struct rille_scope *s) {
-  if (t->scope == s)
-    t->scope = s->outer;
-}
-
-/* The outermost scope whose signal is due, among those that no shield covers. */
-static struct rille_scope *due_scope(struct rille_task *t) {
-  struct rille_scope *due = NULL;
-  for (struct rille_scope *s = t->scope; s != NULL; s = s->outer) {
-    if (s->state == RILLE_SIGNALLED || s->state == RILLE_SWALLOWED)
-      due = s;
-    if (s->shield)
-      break;
-  }
-  return due;
-}
-
-void rille_scope_move(struct rille_task *t, struct rille_task *from, struct rille_scope *mark) {
-  struct rille_scope *top = from->scope;
-  if (top == mark)
-    return;
-  struct rille_scope *bottom = top;
-  while (bottom->outer != mark)
-    bottom = bottom->outer;
-  bottom->outer = t->scope;
-  t->scope = top;
-  from->scope = mark;
-}
-
-void rille_task_interrupt(struct rille_task *t) {
-  if (t->leaf != NULL && due_scope(t) != NULL)
-    rille_op_interrupt(t->leaf->op);
-}
-
-void rille_task_check(lua_State *L, struct rille_task *t) {
-  struct rille_scope *s = due_scope(t);
-  if (s == NULL)
-    return;
-  if (s->swallowed >= SWALLOW_LIMIT && rille_fiber_of(L)->can_wait && lua_isyieldable(L)) {
-    t->killed = true;
-    t->leaf = rille_fiber_of(L);
-    t->fiber.rt->waiting = true;
-    lua_yieldk(L, 0, 0, NULL); /* to the loop, which does not come back */
-  }
-  s->push_signal(L, t);
-  s->state = RILLE_UNWINDING;
-  s->raised = ++t->fiber.rt->raises;
-  lua_error(L);
-}
-
-void rille_task_caught(lua_State *L, intptr_t before) {
-  struct rille_fiber *f = rille_fiber_of(L);
-  struct rille_task *t = f->task;
-  f->rt->passing = false;
-  if (t == NULL)
-    return;
-  if (t->exiting && t->root.raised > before)
-    lua_error(L);
-  for (struct rille_scope *s = t->scope; s != NULL; s = s->outer)
-    if (s->state == RILLE_UNWINDING && s->raised > before) {
-      s->state = RILLE_SWALLOWED;
-      s->swallowed++;
-    }
-}
-
-/* The scope of t whose signal is the value at `index`; NULL if it is none of them. */
-static struct rille_scope *scope_of_signal(lua_State *L, struct rille_task *t, int index) {
-  index = lua_absindex(L, index);
-  for (struct rille_scope *s = t != NULL ? t->scope : NULL; s != NULL; s = s->outer)
-    if (s->state != RILLE_OPEN) {
-      s->push_signal(L, t);
-      bool same = lua_rawequal(L, index, -1);
-      lua_pop(L, 1);
-      if (same)
-        return s;
-    }
-  return NULL;
-}
-
-void rille_task_raised_again(lua_State *L, struct rille_task *t, int index) {
-  struct rille_scope *s = scope_of_signal(L, t, index);
-  if (s == NULL || s->state != RILLE_SWALLOWED)
-    return;
-  s->state = RILLE_UNWINDING;
-  s->raised = ++t->fiber.rt->raises;
-}
-
-bool rille_task_is_signal(lua_State *L, struct rille_task *t, int index) {
-  return scope_of_signal(L, t, index) != NULL;
 }
 
 bool rille_task_is_cancelled(const struct rille_task *t) { return t->root.state != RILLE_OPEN; }
@@ -259,7 +162,7 @@ static bool ended_by_signal(const struct rille_task *t) {
 
 static int is_own_signal(lua_State *L) {
   struct rille_task *t = lua_touserdata(L, 1);
-  push_task_signal(L, t);
+  push_task_signal(L, t, &t->root);
   lua_pushboolean(L, lua_rawequal(L, 2, -1));
   return 1;
 }
@@ -329,11 +232,11 @@ void rille_task_kill(struct rille_task *t) {
   lua_State *L = t->fiber.rt->L;
   if (t->killed) { /* by itself, in rille_task_check */
     (void)fprintf(stderr, "rille: a task caught its cancellation %d times and was killed\n",
-                  SWALLOW_LIMIT);
+                  RILLE_SWALLOW_LIMIT);
     report_task(t);
   }
   t->killed = true;
-  t->scope = &t->root; /* the others are in generators that may be collected on the way */
+  rille_scope_drop_all(t);
   struct rille_fiber *f = t->leaf != NULL ? t->leaf : &t->fiber;
   if (f->op != NULL && !f->op->done)
     f->op->class->abort(f->op);
@@ -453,7 +356,7 @@ static int l_cancel(lua_State *L) {
     return 0;
   lua_settop(L, 2);
   lua_setiuservalue(L, 1, REASON);
-  push_task_signal(L, t); /* made now: nothing is left to raise when it is needed */
+  push_task_signal(L, t, &t->root); /* made now: nothing is left to raise when it is needed */
   rille_task_cancel(t);
   return 0;
 }

@@ -1,0 +1,116 @@
+/* scope.c -- scopes and their signals. The model is told in scope.h.
+ * Owner:  nothing: a scope is embedded in whoever opened it.
+ * Errors: raising a signal is the purpose. */
+#include "scope.h"
+
+#include "runtime.h"
+#include "task.h"
+
+/* --- the stack of scopes --- */
+
+void rille_scope_enter(struct rille_task *t, struct rille_scope *s) {
+  s->outer = t->scope;
+  t->scope = s;
+}
+
+void rille_scope_leave(struct rille_task *t, struct rille_scope *s) {
+  if (t->scope == s)
+    t->scope = s->outer;
+}
+
+void rille_scope_drop_all(struct rille_task *t) {
+  while (t->scope != &t->root) {
+    struct rille_scope *s = t->scope;
+    t->scope = s->outer;
+    if (s->drop != NULL)
+      s->drop(s);
+  }
+}
+
+/* --- signals --- */
+
+/* The outermost scope whose signal is due, among those that no shield covers. */
+static struct rille_scope *due_scope(struct rille_task *t) {
+  struct rille_scope *due = NULL;
+  for (struct rille_scope *s = t->scope; s != NULL; s = s->outer) {
+    if (s->state == RILLE_SIGNALLED || s->state == RILLE_SWALLOWED)
+      due = s;
+    if (s->shield)
+      break;
+  }
+  return due;
+}
+
+void rille_scope_move(struct rille_task *t, struct rille_task *from, struct rille_scope *mark) {
+  struct rille_scope *top = from->scope;
+  if (top == mark)
+    return;
+  struct rille_scope *bottom = top;
+  while (bottom->outer != mark)
+    bottom = bottom->outer;
+  bottom->outer = t->scope;
+  t->scope = top;
+  from->scope = mark;
+}
+
+void rille_task_interrupt(struct rille_task *t) {
+  if (t->leaf != NULL && due_scope(t) != NULL)
+    rille_op_interrupt(t->leaf->op);
+}
+
+void rille_task_check(lua_State *L, struct rille_task *t) {
+  struct rille_scope *s = due_scope(t);
+  if (s == NULL)
+    return;
+  if (s->swallowed >= RILLE_SWALLOW_LIMIT && rille_fiber_of(L)->can_wait && lua_isyieldable(L)) {
+    t->killed = true;
+    t->leaf = rille_fiber_of(L);
+    t->fiber.rt->waiting = true;
+    lua_yieldk(L, 0, 0, NULL); /* to the loop, which does not come back */
+  }
+  s->push_signal(L, t, s);
+  s->state = RILLE_UNWINDING;
+  s->raised = ++t->fiber.rt->raises;
+  lua_error(L);
+}
+
+void rille_task_caught(lua_State *L, intptr_t before) {
+  struct rille_fiber *f = rille_fiber_of(L);
+  struct rille_task *t = f->task;
+  f->rt->passing = false;
+  if (t == NULL)
+    return;
+  if (t->exiting && t->root.raised > before)
+    lua_error(L);
+  for (struct rille_scope *s = t->scope; s != NULL; s = s->outer)
+    if (s->state == RILLE_UNWINDING && s->raised > before) {
+      s->state = RILLE_SWALLOWED;
+      s->swallowed++;
+    }
+}
+
+/* The scope of t whose signal is the value at `index`; NULL if it is none of them. */
+static struct rille_scope *scope_of_signal(lua_State *L, struct rille_task *t, int index) {
+  index = lua_absindex(L, index);
+  for (struct rille_scope *s = t != NULL ? t->scope : NULL; s != NULL; s = s->outer)
+    if (s->state != RILLE_OPEN) {
+      s->push_signal(L, t, s);
+      bool same = lua_rawequal(L, index, -1);
+      lua_pop(L, 1);
+      if (same)
+        return s;
+    }
+  return NULL;
+}
+
+void rille_task_raised_again(lua_State *L, struct rille_task *t, int index) {
+  struct rille_scope *s = scope_of_signal(L, t, index);
+  if (s == NULL || s->state != RILLE_SWALLOWED)
+    return;
+  s->state = RILLE_UNWINDING;
+  s->raised = ++t->fiber.rt->raises;
+}
+
+bool rille_task_is_signal(lua_State *L, struct rille_task *t, int index) {
+  return scope_of_signal(L, t, index) != NULL;
+}
