@@ -54,15 +54,14 @@ static bool is_embedded(const char *source) {
   return strncmp(source, "@rille/", 7) == 0 || strcmp(source, "@rille.lua") == 0;
 }
 
-/* Pushes " (file:line)", the innermost line of co that is the script's, or "". */
-static void push_line(lua_State *L, lua_State *co) {
+void rille_push_line(lua_State *L, lua_State *co) {
   lua_Debug ar;
   for (int level = 0; lua_getstack(co, level, &ar) != 0; level++)
     if (lua_getinfo(co, "Sl", &ar) != 0 && ar.currentline > 0 && !is_embedded(ar.source)) {
-      lua_pushfstring(L, " (%s:%d)", ar.short_src, ar.currentline);
+      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
       return;
     }
-  lua_pushliteral(L, "");
+  lua_pushliteral(L, "?");
 }
 
 void rille_push_wait(lua_State *L, struct rille_task *t) {
@@ -71,8 +70,8 @@ void rille_push_wait(lua_State *L, struct rille_task *t) {
     lua_pushliteral(L, "its turn");
     return;
   }
-  push_line(L, leaf->L);
-  lua_pushfstring(L, "%s%s", leaf->op->name, lua_tostring(L, -1));
+  rille_push_line(L, leaf->L);
+  lua_pushfstring(L, "%s (%s)", leaf->op->name, lua_tostring(L, -1));
   lua_replace(L, -2);
 }
 

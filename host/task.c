@@ -185,6 +185,14 @@ static bool out_of_memory(struct rille_task *t) {
          strcmp(lua_tostring(t->fiber.L, -1), "not enough memory") == 0;
 }
 
+/* Somebody awaits the task's outcome; those who join it wait for its end only. */
+static bool is_awaited(struct rille_task *t) {
+  for (struct list *l = t->awaiters.next; l != &t->awaiters; l = l->next)
+    if (!LIST_ENTRY(l, struct await, link)->join)
+      return true;
+  return false;
+}
+
 static void settle(struct rille_task *t) {
   struct rille *rt = t->fiber.rt;
   bool failed = t->fiber.outcome == RILLE_FAILED;
@@ -193,7 +201,7 @@ static void settle(struct rille_task *t) {
   if (t->cancelled) {
     if (ran && failed && !t->owned && !failed_with_signal(t))
       report_failure(t);
-  } else if (failed && list_empty(&t->awaiters) && (!t->owned || out_of_memory(t))) {
+  } else if (failed && !is_awaited(t) && (!t->owned || out_of_memory(t))) {
     report_failure(t);
     rille_stop(rt, 1);
   }
@@ -428,6 +436,12 @@ static int l_current(lua_State *L) {
   return 1;
 }
 
+/* is_cancelled(task) -> boolean: it was sent its signal */
+static int l_is_cancelled(lua_State *L) {
+  lua_pushboolean(L, rille_task_is_cancelled(check_task(L)));
+  return 1;
+}
+
 /* count() -> how many tasks have not ended */
 static int l_count(lua_State *L) {
   lua_pushinteger(L, rille_of(L)->task_count);
@@ -443,6 +457,7 @@ static const luaL_Reg lib[] = {{"spawn", l_spawn},
                                {"spawn_owned", l_spawn_owned},
                                {"current", l_current},
                                {"count", l_count},
+                               {"is_cancelled", l_is_cancelled},
                                {NULL, NULL}};
 
 int luaopen_rille_task(lua_State *L) {

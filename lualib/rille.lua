@@ -1,8 +1,10 @@
 --- rille: tasks, waiting, and async generators in direct style.
 -- A function that waits just waits: the host parks its coroutine and runs others.
 
+local cancel_scope = require "rille.host.cancel_scope"
 local fault = require "rille.host.fault"
 local generator = require "rille.host.generator"
+local group = require "rille.group"
 local task = require "rille.host.task"
 local timer = require "rille.host.timer"
 local waitlist = require "rille.host.waitlist"
@@ -35,6 +37,31 @@ rille.generator = generator.generator
 ---@param ... any its arguments
 ---@return rille.Task
 rille.spawn = task.spawn
+
+--- Runs `fn(group)` and waits for the children that it starts with `group:spawn(f, ...)`. The first error
+--- cancels the others, waits for their cleanup, then is raised.
+rille.group = group.group
+
+--- Runs the functions of a table concurrently, at most `n` at a time; each one's first result is under its
+--- key. The first error cancels the rest.
+rille.all = group.all
+
+--- Runs the functions of a table; the first to finish wins and the others are cancelled and cleaned up.
+--- Returns its key and its results, or raises its error.
+rille.race = group.race
+
+--- Runs `fn(...)`; raises ETIMEDOUT if it is not done in time, whatever it makes of the signal (R64, R70).
+---@param seconds number 0 <= seconds < 1e9
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return ... the results of fn
+rille.timeout = cancel_scope.timeout
+
+--- Runs `fn(...)`; a cancellation from outside waits until it is done.
+---@param fn fun(...): ...
+---@param ... any its arguments
+---@return ... the results of fn
+rille.shield = cancel_scope.shield
 
 --- Waits. With 0, until the loop has had its turn.
 ---@param seconds number 0 <= seconds < 1e9

@@ -5,6 +5,8 @@
 local cjson = require("cjson").new()
 local fault = require "rille.host.fault"
 
+cjson.decode_invalid_numbers(false) -- NaN, 0x10 and 01 are not JSON
+
 ---@class rille.json
 ---@field null userdata the value of JSON's null (RFC 8259 section 3)
 local json = { null = cjson.null }
@@ -28,10 +30,11 @@ function json.decode(text)
     { position = tonumber(position), reason = what or value }), 0)
 end
 
---- The JSON text of a value: a table with keys 1..n is an array, any other an object.
+--- The JSON text of a value: a table with keys 1..n is an array (small gaps become null), any other an
+--- object. Numbers have 14 significant digits.
 ---@param value any
 ---@return string
---- Raises EJSON for what JSON cannot say: functions, NaN, infinity, tables with mixed or sparse keys.
+--- Raises EJSON for what JSON cannot say: functions, NaN, infinity, lists with large gaps.
 function json.encode(value)
   local ok, text = pcall(cjson.encode, value)
   if ok then return text end

@@ -1,0 +1,258 @@
+/* cancel_scope.c -- rille.timeout, rille.shield, and the scopes that groups and races are made of; the
+ * binding rille.host.cancel_scope.
+ * Model:  a scope is a userdata that runs a function inside itself, under a protected call of its own.
+ *         Its signal is raised in that function only, and ends here: whoever opened the scope reports
+ *         its own outcome, whatever the function made of the signal.
+ * Owner:  while it is open, the stack of the coroutine that opened it and the registry keep the userdata;
+ *         its deadline leaves the heap when it is closed, or when its task is killed.
+ * Errors: timeout raises ETIMEDOUT. An error of the function that is not the signal goes on, or, if the
+ *         scope was cancelled, is attached to the outcome as suppressed (R37). */
+#include "box.h"
+#include "describe.h"
+#include "fault.h"
+#include "fiber.h"
+#include "lib.h"
+#include "runtime.h"
+#include "task.h"
+
+#define SCOPE "rille.Scope"
+
+enum { SIGNAL = 1, OPENED, VALUES = OPENED }; /* user values */
+
+struct cancel_scope {
+  struct rille_scope scope;
+  struct rille_deadline deadline;
+  struct rille_task *task; /* where it is open; NULL: nowhere */
+  double seconds;          /* until its deadline; below 0: it has none */
+};
+
+static void push_signal(lua_State *L, struct rille_task *t, struct rille_scope *s) {
+  (void)t;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, s);
+  if (lua_getiuservalue(L, -1, SIGNAL) == LUA_TNIL) {
+    struct cancel_scope *c = (struct cancel_scope *)s;
+    lua_pop(L, 1);
+    if (c->seconds >= 0) {
+      lua_pushfstring(L, "timed out after %f s", c->seconds);
+      rille_fault_push(L, "ETIMEDOUT", "%s (%s)", lua_tostring(L, -1), s->opened);
+      lua_remove(L, -2);
+    } else {
+      rille_fault_push(L, "ECANCELED", "cancelled (%s)", s->opened);
+    }
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, -3, SIGNAL);
+  }
+  lua_remove(L, -2);
+}
+
+static void drop(struct rille_scope *s) {
+  struct cancel_scope *c = (struct cancel_scope *)s;
+  if (c->deadline.index != 0)
+    rille_deadline_stop(c->task->fiber.rt, &c->deadline);
+  c->task = NULL;
+}
+
+static void signal_scope(struct cancel_scope *c) {
+  if (c->task == NULL || c->scope.state != RILLE_OPEN)
+    return;
+  c->scope.state = RILLE_SIGNALLED;
+  rille_task_interrupt(c->task);
+}
+
+static void on_due(struct rille_deadline *d) {
+  signal_scope(LIST_ENTRY(d, struct cancel_scope, deadline));
+}
+
+/* Pushes a scope that is open nowhere. `what` names it: "rille.timeout". */
+static struct cancel_scope *push_scope(lua_State *L, const char *what, double seconds) {
+  struct cancel_scope *c = lua_newuserdatauv(L, sizeof *c, VALUES);
+  *c = (struct cancel_scope){.seconds = seconds};
+  c->scope.push_signal = push_signal;
+  c->scope.drop = drop;
+  c->deadline.due = on_due;
+  luaL_setmetatable(L, SCOPE);
+  rille_push_line(L, L);
+  c->scope.opened = lua_pushfstring(L, "%s opened at %s", what, lua_tostring(L, -1));
+  lua_setiuservalue(L, -3, OPENED);
+  lua_pop(L, 1);
+  return c;
+}
+
+/* Opens the scope at `index` in the task of L. The last thing to raise before the function runs. */
+static void open_scope(lua_State *L, struct cancel_scope *c, int index) {
+  struct rille_fiber *f = rille_fiber_of(L);
+  if (f->task == NULL)
+    luaL_error(L, "cannot open a scope outside a task");
+  if (c->task != NULL)
+    luaL_error(L, "the scope is open already");
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &c->scope);
+  if (c->seconds >= 0 && !rille_deadline_start(f->rt, &c->deadline, c->seconds))
+    luaL_error(L, "not enough memory");
+  c->scope.raised = 0;
+  c->scope.swallowed = 0;
+  c->task = f->task;
+  rille_scope_enter(c->task, &c->scope);
+}
+
+static void close_scope(lua_State *L, struct cancel_scope *c) {
+  rille_scope_leave(c->task, &c->scope);
+  drop(&c->scope);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &c->scope);
+}
+
+/* The function of scope c has failed; its error is on top and the scope still open. True if the error is
+ * the scope's own signal. Otherwise, if that was raised, the error is attached to it, unless it is the
+ * signal of a scope around, which then goes on. */
+static bool is_own_end(lua_State *L, struct cancel_scope *c) {
+  struct rille_task *task = c->task;
+  if (c->scope.raised == 0)
+    return false;
+  push_signal(L, task, &c->scope);
+  if (lua_rawequal(L, -1, -2)) {
+    lua_pop(L, 1);
+    return true;
+  }
+  if (rille_task_is_signal(L, task, -2)) {
+    lua_pop(L, 1);
+    return false;
+  }
+  rille_fault_suppress(L, -1, -2);
+  lua_pop(L, 1);
+  return true;
+}
+
+/* Stack of the functions below: scope, message handler, results or error. */
+enum { AT_SCOPE = 1, AT_RESULTS = 3 };
+
+/* Raises the error on top again; its story was told where it was raised. */
+static int raise_again(lua_State *L) {
+  rille_of(L)->passing = true;
+  return lua_error(L);
+}
+
+static int timeout_k(lua_State *L, int status, lua_KContext ctx) {
+  struct cancel_scope *c = (struct cancel_scope *)ctx;
+  bool failed = status != LUA_OK && status != LUA_YIELD;
+  bool timed_out = failed ? is_own_end(L, c) : c->scope.raised != 0;
+  if (timed_out)
+    push_signal(L, c->task, &c->scope);
+  close_scope(L, c);
+  if (timed_out)
+    return lua_error(L);
+  return failed ? raise_again(L) : lua_gettop(L) - (AT_RESULTS - 1);
+}
+
+/* Calls the function at AT_RESULTS, with what is above it, inside the open scope. */
+static int call_inside(lua_State *L, struct cancel_scope *c, lua_KFunction k) {
+  lua_KContext ctx = (lua_KContext)c;
+  int nargs = lua_gettop(L) - AT_RESULTS;
+  return k(L, lua_pcallk(L, nargs, LUA_MULTRET, AT_SCOPE + 1, ctx, k), ctx);
+}
+
+/* timeout(seconds, fn, ...) -> results of fn; raises ETIMEDOUT if it is not done in time */
+static int l_timeout(lua_State *L) {
+  double seconds = rille_check_seconds(L, 1);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  struct cancel_scope *c = push_scope(L, "rille.timeout", seconds);
+  lua_replace(L, 1);
+  lua_pushcfunction(L, rille_fiber_on_error);
+  lua_insert(L, AT_SCOPE + 1);
+  open_scope(L, c, AT_SCOPE);
+  return call_inside(L, c, timeout_k);
+}
+
+static int shield_k(lua_State *L, int status, lua_KContext ctx) {
+  bool failed = status != LUA_OK && status != LUA_YIELD;
+  close_scope(L, (struct cancel_scope *)ctx);
+  return failed ? raise_again(L) : lua_gettop(L) - (AT_RESULTS - 1);
+}
+
+/* shield(fn, ...) -> results of fn; signals from outside wait until it is done */
+static int l_shield(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  struct cancel_scope *c = push_scope(L, "rille.shield", -1);
+  c->scope.shield = true;
+  lua_insert(L, 1);
+  lua_pushcfunction(L, rille_fiber_on_error);
+  lua_insert(L, AT_SCOPE + 1);
+  open_scope(L, c, AT_SCOPE);
+  return call_inside(L, c, shield_k);
+}
+
+/* new(name) -> a scope; the name is for messages: "rille.group" */
+static int l_new(lua_State *L) {
+  (void)push_scope(L, luaL_checkstring(L, 1), -1);
+  return 1;
+}
+
+/* Pushes how the failed function of c ended; its error is on top. */
+static void push_end(lua_State *L, struct cancel_scope *c) {
+  bool raised = c->scope.raised != 0;
+  if (raised)
+    push_signal(L, c->task, &c->scope);
+  else
+    lua_pushnil(L);
+  if (raised && lua_rawequal(L, -1, -2))
+    lua_pushliteral(L, "cancelled");
+  else if (rille_task_is_signal(L, c->task, -2))
+    lua_pushliteral(L, "outer");
+  else
+    lua_pushstring(L, raised ? "suppressed" : "failed");
+  lua_remove(L, -2);
+}
+
+static int run_k(lua_State *L, int status, lua_KContext ctx) {
+  struct cancel_scope *c = (struct cancel_scope *)ctx;
+  if (status == LUA_OK || status == LUA_YIELD) {
+    close_scope(L, c);
+    lua_pushliteral(L, "done");
+    lua_replace(L, AT_RESULTS - 1);
+    return lua_gettop(L) - (AT_RESULTS - 2);
+  }
+  push_end(L, c);
+  close_scope(L, c);
+  lua_insert(L, -2);
+  return 2;
+}
+
+/* scope:run(fn, ...) -> "done" and the results of fn, or how it failed and its error: "cancelled", its
+ * error is the scope's own signal; "suppressed", it is another error though the signal was raised;
+ * "outer", the signal of a scope around, to be raised again; "failed", any other. */
+static int l_run(lua_State *L) {
+  struct cancel_scope *c = luaL_checkudata(L, 1, SCOPE);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushcfunction(L, rille_fiber_on_error);
+  lua_insert(L, AT_SCOPE + 1);
+  open_scope(L, c, AT_SCOPE);
+  return call_inside(L, c, run_k);
+}
+
+/* raise(err): raises again an error that a scope gave back; its story goes on */
+static int l_raise(lua_State *L) {
+  lua_settop(L, 1);
+  return raise_again(L);
+}
+
+/* scope:cancel(): sends the signal to what runs inside; idempotent */
+static int l_cancel(lua_State *L) {
+  signal_scope(luaL_checkudata(L, 1, SCOPE));
+  return 0;
+}
+
+static const luaL_Reg methods[] = {{"run", l_run}, {"cancel", l_cancel}, {NULL, NULL}};
+
+static const luaL_Reg meta[] = {{NULL, NULL}};
+
+static const luaL_Reg lib[] = {{"timeout", l_timeout},
+                               {"shield", l_shield},
+                               {"new", l_new},
+                               {"raise", l_raise},
+                               {NULL, NULL}};
+
+int luaopen_rille_cancel_scope(lua_State *L) {
+  rille_class(L, SCOPE, meta, methods);
+  luaL_newlib(L, lib);
+  return 1;
+}
