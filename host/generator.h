@@ -1,0 +1,61 @@
+/* generator.h -- what generator.c and its parts share.
+ * Model:  a generator is a fiber with a phase. It is LIVE until its body has returned (EXHAUSTED), raised
+ *         (FAILED) or was closed (CLOSING, CLOSED). Where it was made, and which loop closed it, are kept as
+ *         a function and a line: nothing is formatted until somebody asks.
+ * Owner:  the userdata is at index 1 of the stack of every function that takes the generator.
+ * Errors: functions that raise say so. */
+#ifndef RILLE_GENERATOR_H
+#define RILLE_GENERATOR_H
+
+#include "fiber.h"
+#include "scope.h"
+
+#define RILLE_GENERATOR_CLASS "rille.generator"
+
+/* User values of a generator. */
+enum {
+  RILLE_GENERATOR_CO = 1, /* its coroutine */
+  RILLE_GENERATOR_CAUSE,  /* the error that it failed with, or that its cleanup did */
+  RILLE_GENERATOR_MAKER,  /* the function that made it */
+  RILLE_GENERATOR_LOOP,   /* the function with the loop that closed it */
+  RILLE_GENERATOR_VALUES = RILLE_GENERATOR_LOOP
+};
+
+enum rille_generator_phase {
+  RILLE_GENERATOR_LIVE,
+  RILLE_GENERATOR_CLOSING,
+  RILLE_GENERATOR_EXHAUSTED,
+  RILLE_GENERATOR_CLOSED,
+  RILLE_GENERATOR_FAILED
+};
+
+struct rille_generator {
+  struct rille_fiber fiber;
+  struct rille_scope scope; /* while it is being closed */
+  struct list closers;      /* ops of those who wait for the close under way (R48) */
+  int line;                 /* where it was made, in the function that is its user value */
+  int loop_line;            /* where the loop ends that closed it early, likewise; 0: none did */
+  uint8_t phase;
+};
+
+enum { RILLE_HAS_ERROR = 1 }; /* an error is in flight, at index 2, and must not be replaced */
+
+/* Closes the generator: returns its results, waits, or raises. */
+int rille_generator_close(lua_State *L, struct rille_generator *g, lua_KContext flags);
+
+/* Pushes "file:line", where the generator was made. */
+void rille_generator_push_birthplace(lua_State *L, const struct rille_generator *g);
+
+/* Raises why the generator cannot be advanced or closed now (R49, R80, R84). */
+int rille_generator_raise_busy(lua_State *L, struct rille_generator *g, const char *verb);
+
+/* Raises the error on top, which left the body; its story says whose it was. */
+int rille_generator_pass_error(lua_State *L, struct rille_generator *g);
+
+/* True if the value at `index` is the signal that close raises in the body. */
+bool rille_generator_is_close_signal(lua_State *L, int index);
+
+/* Makes that signal. */
+void rille_generator_open_close(lua_State *L);
+
+#endif
