@@ -30,7 +30,7 @@ LIBS     = -Wl,-E -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
 LLHTTP   = /usr/share/llhttp
 
 SOURCES  = $(sort $(wildcard host/*.c))
-MODULES  = $(sort $(wildcard lualib/*.lua lualib/*/*.lua))
+MODULES  = $(sort $(wildcard lualib/*.lua lualib/*/*.lua lualib/*/*/*.lua))
 OBJECTS  = $(SOURCES:host/%.c=$(BUILD)/%.o) $(BUILD)/lualib.o \
            $(addprefix $(BUILD)/llhttp-,api.o http.o llhttp.o)
 

@@ -55,6 +55,12 @@ local function depth()
   return n
 end
 
+-- The file and line of the caller.
+local function here()
+  local info = debug.getinfo(2, "Sl")
+  return info.short_src, info.currentline
+end
+
 -- Lets other tasks run for some turns of the loop.
 local function turns(n)
   for _ = 1, n do rille.sleep(0) end
@@ -251,6 +257,72 @@ describe("rille.stream: the protocol", function()
     assert.equal("suspended", g:status())
     assert.equal(3, (g:next()))
     g:close()
+  end)
+
+  it("R59 a new loop over a stream that a loop closed early names that loop", function()
+    local file, line = here()
+    local function leave(s) for _ in s:each() do break end end
+    local closed = ("stream was closed by the loop at %s:%d; use s:keep() for a loop that leaves it open")
+      :format(file, line + 1)
+    local s = stream.range(1, 9):map(same)
+    leave(s)
+    for _, again in ipairs({
+      function() for _ in s:each() do return end end,
+      function() for _ in s do return end end,
+      function() local v = s() return v end,
+      function() local v = s:collect() return v end,
+      function() local v = s:all() return v end,
+      function() local v = s:first() return v end,
+    }) do
+      local info = debug.getinfo(again, "S")
+      assert.equal(("%s:%d: %s"):format(info.short_src, info.linedefined, closed), caught(again))
+    end
+    assert.equal("closed", s:status())
+    for _ = 1, 2 do assert.is_nil((s:next())) end -- R24
+    assert.same({}, items(s:keep()))
+    for _ = 1, 2 do
+      has(caught(function() s:filter(same):collect() end), closed)
+    end
+  end)
+
+  it("R59 so do the streams under the one of that loop, and those next to it", function()
+    local function leave(...) for _ in ... do break end end
+    for name, take in pairs({
+      map = function(s) return s:map(same) end,
+      ["map with n > 1"] = function(s) return s:map(same, { n = 2 }) end,
+      chain = function(s) return stream.chain({ 0 }, s) end,
+      flat_map = function(s) return s:flat_map(function(v) return { v } end) end,
+      flatten = function(s) return stream.flatten({ s }) end,
+      ["closing value"] = function(s) return stream.from(function() return 1 end, nil, nil, s) end,
+    }) do
+      local base = stream.range(1, 9)
+      local s, next_to_it = base:tap(same), base:filter(same)
+      leave(take(s))
+      for _, left in ipairs({ s, base, next_to_it }) do
+        local err = caught(function() for _ in left do error("not reached") end end)
+        has(name .. ": " .. err, "stream was closed by the loop at ")
+      end
+    end
+  end)
+
+  it("R59 a stream that has ended otherwise, or was closed by hand, is empty", function()
+    local ended, closed, short = stream.range(1, 3), stream.range(1, 3), stream.range(1, 3)
+    for v in ended:each() do assert(v) end
+    closed:close()
+    short:take(2):collect()
+    for _, s in ipairs({ ended, closed, short }) do
+      assert.same({}, items(s:each()))
+      assert.same({}, s:collect())
+    end
+  end)
+
+  it("R59 the loop is named if it closed the stream in another task's step, too", function()
+    local s = stream.range(1, 9):map(function(v) turns(3) return v end)
+    local waiting = rille.spawn(function() return caught(s.next, s) end)
+    turns(1)
+    for _ in (function() return 1 end), nil, nil, s do break end
+    assert.equal("stream closed by another task", waiting:await())
+    has(caught(function() for _ in s do error("not reached") end end), "stream was closed by the loop at ")
   end)
 
   it("R1 C1 making a stream starts nothing", function()
@@ -554,6 +626,18 @@ describe("rille.stream: misuse", function()
     assert.same({ { 1, 2 } }, s:chunks(2.0):take(1.0):collect())
   end)
 
+  it("R49 an operator that finds the stream running blames its caller", function()
+    local s, err
+    s = stream.range(1, 1):map(function(v)
+      err = caught(function() s:count() end)
+      return v
+    end)
+    s:next()
+    local info = debug.getinfo(1, "S")
+    has(err, info.short_src .. ":")
+    has(err, ": stream already running")
+  end)
+
   it("options are checked", function()
     local s = stream.range(1)
     has(caught(s.map, s, same, 4), "bad argument #3 to 'map' (table expected, got number)")
@@ -597,6 +681,8 @@ describe("rille.stream: the operators", function()
     assert.same({ 7, 8, 9 }, stream.range(7):take(3):collect())
     assert.same({ 0, -2 }, stream.range(0, nil, -2):take(2):collect())
     assert.same({ 1, 2 }, stream.range(1, math.huge):take(2):collect())
+    assert.equal(math.mininteger, (stream.range(math.mininteger, math.maxinteger):first()))
+    assert.equal(math.maxinteger, (stream.range(math.maxinteger, math.mininteger, -1):first()))
   end)
 
   it("map gives what f returns, all values, in order", function()

@@ -1,0 +1,121 @@
+--- rille.stream.check: the checks of what an operator is given (internal).
+-- Model:  an operator calls a check directly, with the position of the argument in its function form; of a
+--         method call the position is told without the stream, as Lua's library does.
+-- Owner:  nobody; a check keeps nothing.
+-- Errors: a bad argument raises on the line that called the operator, before anything is started.
+
+local check = {}
+
+--- The type for a message: the metatable's __name, as luaL_typeerror tells it.
+---@return string
+function check.type_name(v)
+  local meta = getmetatable(v)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return type(name) == "string" and name or type(v)
+end
+local type_name = check.type_name
+
+-- A number for a message: itself, else the type.
+local function describe(v)
+  if v ~= v then return "nan" end
+  return type(v) == "number" and tostring(v) or type_name(v)
+end
+
+--- Raises as Lua's library does. Called by a check that was called by the operator: level 4 is its caller.
+---@param position integer
+---@param name string the operator
+---@param message string
+function check.refuse(position, name, message)
+  local info = debug.getinfo(3, "n")
+  if info and info.namewhat == "method" then position = position - 1 end
+  if position == 0 then
+    error(("calling '%s' on bad self (%s)"):format(name, message), 4)
+  end
+  error(("bad argument #%d to '%s' (%s)"):format(position, name, message), 4)
+end
+local refuse = check.refuse
+
+--- True for a function and for a value with __call.
+---@return boolean
+function check.is_callable(v)
+  if type(v) == "function" then return true end
+  local meta = debug.getmetatable(v)
+  return meta ~= nil and meta.__call ~= nil
+end
+
+function check.callable(f, position, name)
+  if not check.is_callable(f) then
+    refuse(position, name, "function expected, got " .. type_name(f))
+  end
+  return f
+end
+
+-- v as an integer >= least, or nil.
+local function to_integer(v, least)
+  local n = type(v) == "number" and math.tointeger(v)
+  return n and n >= least and n or nil
+end
+
+---@return integer
+function check.count(n, position, name, least)
+  local integer = to_integer(n, least)
+  if not integer then
+    refuse(position, name, ("an integer >= %d expected, got %s"):format(least, describe(n)))
+  end
+  return integer
+end
+
+function check.number(n, position, name)
+  if type(n) ~= "number" then
+    refuse(position, name, "number expected, got " .. type_name(n))
+  elseif n ~= n then
+    refuse(position, name, "not a number")
+  end
+end
+
+function check.string(s, position, name)
+  if type(s) ~= "string" then
+    refuse(position, name, "string expected, got " .. type_name(s))
+  end
+end
+
+--- The options of an operator, an empty table for none.
+---@param known table<string, string> the type of each option; "n" is an integer >= 1
+---@return table
+function check.options(options, position, name, known)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    refuse(position, name, "table expected, got " .. type_name(options))
+  end
+  for key, value in pairs(options) do
+    local expected = known[key]
+    if not expected then
+      refuse(position, name, ("unknown option '%s'"):format(tostring(key)))
+    elseif expected == "n" then
+      if not to_integer(value, 1) then
+        refuse(position, name,
+          ("bad option 'n' (an integer >= 1 expected, got %s)"):format(describe(value)))
+      end
+    elseif type(value) ~= expected then
+      refuse(position, name,
+        ("bad option '%s' (%s expected, got %s)"):format(key, expected, type_name(value)))
+    end
+  end
+  return options
+end
+
+--- An optional argument. f(gen()) passes four values: the last three are no arguments (R6).
+function check.optional(src, v)
+  if v ~= nil and rawequal(v, src) then return nil end
+  return v
+end
+
+--- Raises for an item that is nil, which would look like the end (R15).
+---@param maker rille.Stream
+function check.reject_nil(maker)
+  local who = (maker.name == "map" or maker.name == "scan") and ("the function of '%s'"):format(maker.name)
+    or "a function of the stream"
+  error(who .. " returned nil; an item must not be nil (return false or a table)", 0)
+end
+
+return check

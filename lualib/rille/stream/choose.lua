@@ -1,0 +1,134 @@
+--- rille.stream.choose: the operators that pass on some of the items: filter, take, drop, take_while,
+--- drop_while.
+-- Model:  stages. How far one has come belongs to its stream and not to the functions that are put
+--         together, which may happen more than once.
+-- Owner:  each stream owns its source, and closes it as soon as it needs no more.
+-- Errors: a bad argument blames the line that makes the stream. An error of a function leaves the step.
+
+local check = require "rille.stream.check"
+local check_source = require("rille.stream.source").check
+local ending = require "rille.stream.ending"
+local stage = require "rille.stream.stage"
+
+local reject_nil, release = check.reject_nil, ending.release
+
+local choose = {}
+
+--- The items for which pred returns a true value.
+---@param src rille.Source
+---@param pred fun(...): any
+---@return rille.Stream
+function choose.filter(src, pred)
+  local source = check_source(src, 1, "filter")
+  check.callable(pred, 2, "filter")
+  return stage.new("filter", source, function(upstream, emit)
+    return function(v, ...)
+      if v == nil then reject_nil(source) end
+      if pred(v, ...) then return emit(v, ...) end
+      return upstream.pull()
+    end
+  end)
+end
+
+-- The stream of no items over a source that is never started.
+local function empty(name, source)
+  local self = stage.root(name)
+  function self.closer(err, loop) release(source, err, loop) end
+  function self.produce(_, finish)
+    return function()
+      ending.close_root(self)
+      return finish()
+    end
+  end
+  return self
+end
+
+--- The first n items. The source is closed right after item n; with n = 0 it is never started.
+---@param src rille.Source
+---@param n integer >= 0
+---@return rille.Stream
+function choose.take(src, n)
+  local source = check_source(src, 1, "take")
+  n = check.count(n, 2, "take", 0)
+  if n == 0 then return stage.each(empty("take", source)) end
+  local taken = 0
+  return stage.new("take", source, function(_, emit, finish, self)
+    -- an error of the source's cleanup comes after the item, which was there before
+    local function last(...)
+      local ok, err = pcall(release, source)
+      if not ok then self.deferred = { err } end
+      return emit(...)
+    end
+    return function(v, ...)
+      if v == nil then reject_nil(source) end
+      taken = taken + 1
+      if taken < n then return emit(v, ...) end
+      return last(v, ...)
+    end, function()
+      local deferred = self.deferred
+      if not deferred then return finish() end
+      self.deferred = nil
+      error(deferred[1], 0)
+    end
+  end)
+end
+
+--- All items but the first n.
+---@param src rille.Source
+---@param n integer >= 0
+---@return rille.Stream
+function choose.drop(src, n)
+  local source = check_source(src, 1, "drop")
+  n = check.count(n, 2, "drop", 0)
+  local dropped = 0
+  return stage.new("drop", source, function(upstream, emit)
+    return function(v, ...)
+      if v == nil then reject_nil(source) end
+      if dropped >= n then return emit(v, ...) end
+      dropped = dropped + 1
+      return upstream.pull()
+    end
+  end)
+end
+
+--- The items up to the first for which pred returns false or nil; the source is closed then.
+---@param src rille.Source
+---@param pred fun(...): any
+---@param options? { inclusive: boolean? } inclusive: that item too
+---@return rille.Stream
+function choose.take_while(src, pred, options)
+  local source = check_source(src, 1, "take_while")
+  check.callable(pred, 2, "take_while")
+  options = check.options(options, 3, "take_while", { inclusive = "boolean" })
+  return stage.new("take_while", source, function(_, emit, finish)
+    return function(v, ...)
+      if v == nil then reject_nil(source) end
+      if pred(v, ...) then return emit(v, ...) end
+      release(source)
+      if options.inclusive then return emit(v, ...) end
+      return finish()
+    end
+  end)
+end
+
+--- The items from the first for which pred returns false or nil.
+---@param src rille.Source
+---@param pred fun(...): any
+---@return rille.Stream
+function choose.drop_while(src, pred)
+  local source = check_source(src, 1, "drop_while")
+  check.callable(pred, 2, "drop_while")
+  local dropping = true
+  return stage.new("drop_while", source, function(upstream, emit)
+    return function(v, ...)
+      if v == nil then reject_nil(source) end
+      if dropping then
+        if pred(v, ...) then return upstream.pull() end
+        dropping = false
+      end
+      return emit(v, ...)
+    end
+  end)
+end
+
+return choose

@@ -1,0 +1,91 @@
+--- rille.stream.ending: how a stream ends (internal).
+-- Model:  a stream is open until it is exhausted, closed or failed; with it end the stages under it, down
+--         to the root, whose closer closes what the root holds, once.
+-- Owner:  the caller holds the stream's lock, or has found it free.
+-- Errors: an error of the cleanup is raised; with one in flight it is attached to that (R37).
+
+local fault = require "rille.host.fault"
+
+local ending = {}
+
+--- The states of a stream that has not ended.
+ending.OPEN = { created = true, suspended = true }
+local OPEN = ending.OPEN
+
+--- Closes what a root holds, if that was not done yet.
+---@param root rille.Stream
+---@param err any in flight; nil for none
+---@param loop table|nil the loop that closes the stream early
+function ending.close_root(root, err, loop)
+  local closer = root.closer
+  if closer then
+    root.closer = nil
+    closer(err, loop)
+  end
+end
+
+--- Ends a stream and all that it was made from, before its last item.
+---@param self rille.Stream
+---@param err any in flight; nil for none
+---@param loop table|nil the loop that closes it early
+function ending.release(self, err, loop)
+  local stage, deferred = self, nil
+  repeat
+    if OPEN[stage.state] then stage.state, stage.pull, stage.loop = "closed", nil, loop end
+    deferred = deferred or stage.deferred
+    stage.partial, stage.deferred = nil, nil
+    stage = stage.source
+  until not stage
+  ending.close_root(self.base, err, loop)
+  if deferred then
+    if err == nil then error(deferred[1], 0) end
+    fault.suppress(err, deferred[1])
+  end
+end
+
+--- The last item has been passed on: the stream and what it was made from have ended.
+---@param self rille.Stream
+function ending.exhaust(self)
+  local stage = self
+  repeat
+    if OPEN[stage.state] then stage.state, stage.pull = "exhausted", nil end
+    stage = stage.source
+  until not stage
+end
+
+--- An error is on its way to the consumer.
+---@param self rille.Stream
+---@param err any
+function ending.fail(self, err)
+  if OPEN[self.state] then self.state, self.pull = "failed", nil end
+  self.base.failure = self.base.failure or { err }
+  if fault.is(err) then
+    local stage = self
+    repeat
+      if stage.partial then err.partial = stage.partial end
+      stage = stage.source
+    until not stage
+  end
+  ending.release(self, err)
+end
+
+local function message_of(err)
+  if type(err) == "string" then return err end
+  local meta = debug.getmetatable(err)
+  if meta and meta.__tostring then return tostring(err) end
+  return ("(error object is a %s value)"):format(type(err))
+end
+
+--- Why items were lost at the end of a stream; nil if none were. Such an end must not be silent (R33, R59).
+---@param loop table|nil of the stream
+---@param failure table|nil of its root
+---@return string|nil
+function ending.loss(loop, failure)
+  if loop then -- what failed after it found nothing more
+    return ("stream was closed by the loop at %s:%d; use s:keep() for a loop that leaves it open")
+      :format(loop.short_src, loop.currentline)
+  end
+  return failure and "stream already failed: " .. message_of(failure[1]) or nil
+end
+
+return ending

@@ -1,0 +1,162 @@
+--- rille.stream.flatten: the operators that give the items of several streams, one stream after the
+--- other: chain, flat_map, flatten.
+-- Model:  roots. The stream whose turn it is comes under the root's lock, and its functions pass its items
+--         straight on: there is no step in between.
+-- Owner:  the root owns the streams that it was given, and the one that it made of an item. Each is closed
+--         before the next one starts, what is left in reverse order.
+-- Errors: a bad argument blames the line that makes the stream. If several cleanups fail, the first error
+--         is raised, and the others are attached to it.
+
+local check = require "rille.stream.check"
+local compile = require("rille.stream.pipeline").compile
+local ending = require "rille.stream.ending"
+local source = require "rille.stream.source"
+local stage = require "rille.stream.stage"
+
+local close_root, exhaust, release = ending.close_root, ending.exhaust, ending.release
+
+local flatten = {}
+
+-- Releases sources[first .. last], the last first, all of them whatever fails: an error of one is in flight
+-- for the next, which attaches its own to it. The first needs no protected call, of which Lua allows 200
+-- within each other: chains that start with a chain may be deep.
+local function release_all(sources, first, last, err, loop)
+  local failure
+  for i = last, first + 1, -1 do
+    local ok, e = pcall(release, sources[i], err, loop)
+    if not ok then failure, err = { e }, e end
+  end
+  if first <= last then release(sources[first], err, loop) end
+  if failure then error(failure[1], 0) end
+end
+
+-- The sources of `name`, without the last three values of f(gen()) (R6).
+local function check_sources(name, ...)
+  local args, n = { ... }, select("#", ...)
+  if n >= 4 and args[n - 1] == nil and args[n] ~= nil and rawequal(args[n], args[n - 2])
+    and rawequal(args[n], args[n - 3]) and check.is_callable(args[n]) then
+    n = n - 3
+  end
+  local sources, seen = {}, {}
+  for i = 1, n do
+    local x = args[i]
+    local opened, expected = source.open(x)
+    if not opened then check.refuse(i, name, expected) end
+    if type(x) ~= "function" and check.is_callable(x) then
+      if seen[x] then check.refuse(i, name, "the same stream is given twice") end
+      seen[x] = true
+    end
+    sources[i] = opened
+  end
+  return sources, n
+end
+
+--- The items of each source, one source after the other. A source is closed before the next one starts.
+---@param ... rille.Source
+---@return rille.Stream
+function flatten.chain(...)
+  local sources, n = check_sources("chain", ...)
+  local self = stage.root("chain")
+  local at = 1
+  function self.closer(err, loop)
+    local first = at
+    at = n + 1
+    release_all(sources, first, n, err, loop)
+  end
+  function self.produce(emit, finish)
+    local mine, pull
+    local function advance()
+      if at > n then
+        close_root(self)
+        return finish()
+      end
+      if mine ~= at then
+        mine = at
+        pull = compile(sources[at], emit, function()
+          exhaust(sources[at])
+          at = at + 1
+          return advance()
+        end, self)
+      end
+      return pull()
+    end
+    return advance
+  end
+  return stage.each(self)
+end
+
+-- The stream that an item was turned into.
+local function open_inner(name, ...)
+  local inner, expected = source.open(...)
+  if not inner then error(("bad result of the function of '%s' (%s)"):format(name, expected), 0) end
+  return inner
+end
+
+-- A root: the items of the streams that f makes of the items.
+local function flat(name, outer, f)
+  local self = stage.root(name)
+  local inner
+  function self.closer(err, loop)
+    local sources = { outer, inner }
+    inner = nil
+    release_all(sources, 1, #sources, err, loop)
+  end
+  function self.produce(emit, finish)
+    local mine, inner_pull, outer_pull
+    local function begin()
+      mine = inner
+      inner_pull = compile(inner, emit, function()
+        exhaust(inner)
+        inner, mine = nil, nil
+        return outer_pull()
+      end, self)
+    end
+    outer_pull = compile(outer, function(v, ...)
+      if v == nil then check.reject_nil(outer) end
+      inner = open_inner(name, f(v, ...))
+      begin()
+      return inner_pull()
+    end, function()
+      exhaust(outer)
+      close_root(self)
+      return finish()
+    end, self)
+    return function()
+      if mine ~= inner then -- another stream over this one has gone on
+        mine = inner
+        if inner then begin() end
+      end
+      if inner then return inner_pull() end
+      return outer_pull()
+    end
+  end
+  return self
+end
+
+--- The items of what f returns for each item: a stream, a generator function, an iterator or a list. One
+--- after the other: each is closed before the next one starts.
+---@param src rille.Source
+---@param f fun(...): rille.Source
+---@param options? { n: integer? } n: 1
+---@return rille.Stream
+function flatten.flat_map(src, f, options)
+  local outer = source.check(src, 1, "flat_map")
+  check.callable(f, 2, "flat_map")
+  options = check.options(options, 3, "flat_map", { n = "n" })
+  if options.n and options.n > 1 then
+    error("bad argument #3 to 'flat_map' (bad option 'n': streams are taken one at a time)", 2)
+  end
+  return stage.each(flat("flat_map", outer, f))
+end
+
+local function identity(v) return v end
+
+--- The items of the items: each is a stream, a generator function, an iterator or a list.
+---@param src rille.Source
+---@return rille.Stream
+function flatten.flatten(src)
+  local outer = source.check(src, 1, "flatten")
+  return stage.each(flat("flatten", outer, identity))
+end
+
+return flatten

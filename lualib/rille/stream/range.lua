@@ -1,0 +1,72 @@
+--- rille.stream.range: the numbers of a numeric `for` as a stream.
+-- Model:  a root that counts. How many numbers there are is known from the start, so that an integer never
+--         wraps around and a float does not drift.
+-- Owner:  nothing is held.
+-- Errors: a bad argument blames the line that makes the stream.
+
+local check = require "rille.stream.check"
+local close_root = require("rille.stream.ending").close_root
+local stage = require "rille.stream.stage"
+
+-- n // d, of n as an unsigned number, for d > 0.
+local function udiv(n, d)
+  if n >= 0 then return n // d end
+  local q = ((n >> 1) // d) << 1
+  if not math.ult(n - q * d, d) then q = q + 1 end
+  return q
+end
+
+-- How many integers there are from a to b, modulo 2^64; all 2^64 of them are without end.
+local function integer_count(a, b, pace)
+  local limit = math.tointeger(pace > 0 and math.floor(b) or math.ceil(b))
+  if not limit then -- beyond the integers
+    if (b > 0) ~= (pace > 0) then return 0 end
+    limit = b > 0 and math.maxinteger or math.mininteger
+  end
+  if pace > 0 and limit < a or pace < 0 and limit > a then return 0 end
+  local steps
+  if pace > 0 then
+    steps = udiv(limit - a, pace)
+  elseif pace == math.mininteger then -- which has no positive
+    steps = math.ult(a - limit, pace) and 0 or 1
+  else
+    steps = udiv(a - limit, -pace)
+  end
+  return steps == -1 and -1 or steps + 1
+end
+
+-- How many numbers there are from a to b; -1 is without end.
+local function count(a, b, pace)
+  if b == nil then return -1 end
+  if math.type(a) == "integer" and math.type(pace) == "integer" then return integer_count(a, b, pace) end
+  local n = (b - a) / pace
+  return n >= 0 and (n < math.huge and math.floor(n) + 1 or -1) or 0
+end
+
+--- The numbers a, a + step, ... up to b, as in a numeric `for`; without b, without end.
+---@param a number
+---@param b? number
+---@param pace? number the step, 1 by default; not 0
+---@return rille.Stream
+return function(a, b, pace)
+  check.number(a, 1, "range")
+  if b ~= nil then check.number(b, 2, "range") end
+  if pace == nil then pace = 1 end
+  check.number(pace, 3, "range")
+  if pace == 0 then error("bad argument #3 to 'range' (step is zero)", 2) end
+  local self = stage.root("range")
+  local n, k = count(a, b, pace), 0
+  function self.closer() n = k end
+  function self.produce(emit, finish)
+    return function()
+      local i = k
+      if i == n then
+        close_root(self)
+        return finish()
+      end
+      k = i + 1
+      return emit(a + i * pace)
+    end
+  end
+  return stage.each(self)
+end

@@ -1,0 +1,129 @@
+--- rille.stream.source: makes streams of what can be iterated.
+-- Model:  a root over an iterator or a list; a generator is an iterator that can be closed.
+-- Owner:  the stream owns what it was made from, and closes it once, if it can be closed.
+-- Errors: what cannot be iterated is refused when the stream is made. An error of the cleanup does not
+--         replace one in flight.
+
+local check = require "rille.stream.check"
+local close_root = require("rille.stream.ending").close_root
+local fault = require "rille.host.fault"
+local is_generator_function = require("rille.host.generator").is_generator_function
+local pipeline = require "rille.stream.pipeline"
+local stage = require "rille.stream.stage"
+local Stream = require "rille.stream.protocol"
+
+local EXPECTED = "expected a stream, a generator function, an iterator function or a list, got %s"
+
+local source = {}
+
+local function is_generator(v)
+  local meta = debug.getmetatable(v)
+  return meta ~= nil and meta.__name == "rille.generator"
+end
+
+-- Closes v as the end of a loop does. A generator and a stream look after err themselves.
+local function close_value(v, err, loop)
+  local meta = debug.getmetatable(v)
+  if meta == Stream then return pipeline.close(v, err, loop) end
+  if err == nil or is_generator(v) then return meta.__close(v, err) end
+  local ok, failure = pcall(meta.__close, v, err)
+  if not ok then fault.suppress(err, failure) end
+end
+
+local function no_item() return nil end
+
+-- Any iterator: called as a generic `for` does, without arguments if it has neither state nor control.
+local function from_iterator(iterator, state, control, closing)
+  local self = stage.root("from")
+  local bare = state == nil and control == nil or rawequal(state, iterator)
+  local call = iterator
+  function self.closer(err, loop)
+    call, bare = no_item, true
+    if closing ~= nil and closing ~= false then close_value(closing, err, loop) end
+  end
+  function self.produce(emit, finish)
+    local function relay(v, ...)
+      if v == nil then
+        close_root(self)
+        return finish()
+      end
+      return emit(v, ...)
+    end
+    if bare then
+      return function() return relay(call()) end
+    end
+    local function relay_control(v, ...)
+      control = v
+      return relay(v, ...)
+    end
+    return function() return relay_control(call(state, control)) end
+  end
+  return self
+end
+
+local EMPTY = {}
+
+local function from_list(list)
+  local self = stage.root("from")
+  local at = 0
+  function self.closer() list = EMPTY end
+  function self.produce(emit, finish)
+    return function()
+      local v = list[at + 1]
+      if v == nil then
+        close_root(self)
+        return finish()
+      end
+      at = at + 1
+      return emit(v)
+    end
+  end
+  return self
+end
+
+--- The stream over anything that a generic `for` can go through, or a list.
+---@param x any
+---@return rille.Stream|nil self nil if x is neither
+---@return string|nil expected what x should have been, then
+function source.open(x, state, control, closing)
+  local meta = debug.getmetatable(x)
+  if meta == Stream then return x end
+  if is_generator_function(x) then
+    local generator = x()
+    return from_iterator(generator, nil, nil, generator)
+  end
+  if type(x) == "function" then return from_iterator(x, state, control, closing) end
+  if meta and meta.__call then
+    if closing == nil and state == nil and meta.__close then closing = x end
+    return from_iterator(x, state, control, closing)
+  end
+  if type(x) == "table" then return from_list(x) end
+  return nil, EXPECTED:format(check.type_name(x))
+end
+
+--- The stream over an argument of an operator, which calls this directly (rille.stream.check).
+---@return rille.Stream
+function source.check(x, position, name)
+  local self, expected = source.open(x)
+  if not self then check.refuse(position, name, expected) end
+  return self
+end
+
+--- A stream of anything that can be iterated: a stream, a generator function, an iterator function with
+--- its state, control and closing values (`from(pairs(t))`, `from(io.lines(path))`), or a list. A stream
+--- and a generator are returned as they are; of a generator function it is a new generator. Closes x if x
+--- can be closed.
+---@param x rille.Source
+---@param state? any
+---@param control? any
+---@param closing? any
+---@return rille.Stream
+function source.from(x, state, control, closing)
+  if is_generator_function(x) then return x() end
+  if is_generator(x) then return stage.each(x) end
+  local self, expected = source.open(x, state, control, closing)
+  if not self then error(("bad argument #1 to 'from' (%s)"):format(expected), 2) end
+  return stage.each(self)
+end
+
+return source
