@@ -73,6 +73,7 @@ static int fail(lua_State *L, struct rille_generator *g) {
     lua_pushfstring(L, "generator raised the close signal while nobody closed it (made at %s)",
                     lua_tostring(L, -1));
   }
+  list_remove(&g->link);
   g->phase = RILLE_GENERATOR_FAILED;
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 1, RILLE_GENERATOR_CAUSE);
@@ -91,6 +92,7 @@ static int next_k(lua_State *L, int status, lua_KContext ctx) {
   if (g->fiber.outcome == RILLE_ITEM)
     return rille_fiber_take(L, &g->fiber);
   if (g->fiber.outcome == RILLE_DONE) {
+    list_remove(&g->link);
     g->phase = RILLE_GENERATOR_EXHAUSTED; /* its results stay where they are, for result() */
     lua_pushnil(L);
     return 1;
@@ -115,6 +117,8 @@ static bool check_step(lua_State *L, struct rille_generator *g) {
 }
 
 static int step(lua_State *L, struct rille_generator *g, int nargs) {
+  if (g->fiber.state == RILLE_CREATED)
+    rille_generator_begin(L, g);
   rille_fiber_step(L, &g->fiber, nargs, (lua_KContext)g, next_k);
   return next_k(L, LUA_OK, (lua_KContext)g);
 }
@@ -299,6 +303,7 @@ static int l_make(lua_State *L) {
   lua_insert(L, 1);
   struct rille_generator *g =
       (struct rille_generator *)rille_fiber_new(L, sizeof *g, RILLE_GENERATOR_VALUES, RILLE_GENERATOR);
+  list_init(&g->link);
   list_init(&g->closers);
   lua_setiuservalue(L, -2, RILLE_GENERATOR_CO);
   lua_pushvalue(L, lua_upvalueindex(1));
@@ -330,6 +335,7 @@ static int l_is_generator_function(lua_State *L) {
 
 static const luaL_Reg meta[] = {{"__call", l_call},
                                 {"__close", l_close_loop},
+                                {"__gc", rille_generator_gc},
                                 {"__tostring", l_tostring},
                                 {NULL, NULL}};
 
@@ -343,6 +349,7 @@ static const luaL_Reg lib[] = {{"generator", l_generator},
 
 int luaopen_rille_generator(lua_State *L) {
   rille_generator_open_close(L);
+  rille_generator_open_drop(L);
   luaL_newmetatable(L, RILLE_GENERATOR_CLASS);
   lua_pushvalue(L, -1);
   luaL_setfuncs(L, meta, 1);

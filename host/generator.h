@@ -18,7 +18,8 @@ enum {
   RILLE_GENERATOR_CAUSE,  /* the error that it failed with, or that its cleanup did */
   RILLE_GENERATOR_MAKER,  /* the function that made it */
   RILLE_GENERATOR_LOOP,   /* the function with the loop that closed it */
-  RILLE_GENERATOR_VALUES = RILLE_GENERATOR_LOOP
+  RILLE_GENERATOR_USER,   /* the function that took its first step */
+  RILLE_GENERATOR_VALUES = RILLE_GENERATOR_USER
 };
 
 enum rille_generator_phase {
@@ -32,13 +33,24 @@ enum rille_generator_phase {
 struct rille_generator {
   struct rille_fiber fiber;
   struct rille_scope scope; /* while it is being closed */
+  struct list link;         /* in rt->generators from its first step until it ends */
   struct list closers;      /* ops of those who wait for the close under way (R48) */
   int line;                 /* where it was made, in the function that is its user value */
   int loop_line;            /* where the loop ends that closed it early, likewise; 0: none did */
+  int user_line;            /* where its first step was taken, likewise */
   uint8_t phase;
 };
 
 enum { RILLE_HAS_ERROR = 1 }; /* an error is in flight, at index 2, and must not be replaced */
+
+/* Notes that the generator's first step is taken by the caller of the running function. May raise. */
+void rille_generator_begin(lua_State *L, struct rille_generator *g);
+
+/* __gc: a generator that was dropped while suspended is reported, and closed in a task (R93, R94). */
+int rille_generator_gc(lua_State *L);
+
+/* Makes what generator_drop.c needs, and has it called at the end of the program. */
+void rille_generator_open_drop(lua_State *L);
 
 /* Closes the generator: returns its results, waits, or raises. */
 int rille_generator_close(lua_State *L, struct rille_generator *g, lua_KContext flags);

@@ -126,6 +126,7 @@ static int close_k(lua_State *L, int status, lua_KContext flags) {
   }
   rille_scope_leave(g->fiber.task, &g->scope);
   g->phase = RILLE_GENERATOR_CLOSED;
+  list_remove(&g->link);
   wake_closers(g);
   return close_outcome(L, g, flags);
 }

@@ -7,8 +7,6 @@
 
 #ifdef RILLE_FAIL_ALLOC
 
-#include <stdio.h>
-
 struct counter {
   long left; /* requests until the one that fails; below 0: failed, or none is to fail */
 };
@@ -24,18 +22,13 @@ static void *allocate(void *data, void *block, size_t old, size_t size) {
   return realloc(block, size);
 }
 
-static int panic(lua_State *L) {
-  (void)fprintf(stderr, "rille: unprotected error: %s\n", lua_tostring(L, -1));
-  return 0; /* Lua aborts */
-}
-
 lua_State *rille_memory_newstate(void) {
   static struct counter counter = {-1};
   const char *text = getenv("RILLE_FAIL_ALLOC");
   counter.left = text != NULL ? strtol(text, NULL, 10) : -1;
-  lua_State *L = lua_newstate(allocate, &counter);
+  lua_State *L = luaL_newstate(); /* made with malloc, too: only what comes later can fail */
   if (L != NULL)
-    lua_atpanic(L, panic);
+    lua_setallocf(L, allocate, &counter);
   return L;
 }
 

@@ -153,6 +153,7 @@ struct rille *rille_new(void) {
   }
   list_init(&rt->ready);
   list_init(&rt->tasks);
+  list_init(&rt->generators);
   init_record(&rt->outside, rt, rt->L, RILLE_OUTSIDE, RILLE_RUNNING);
   init_record(&rt->dead, rt, NULL, RILLE_COROUTINE, RILLE_DEAD);
   *(struct rille_fiber **)lua_getextraspace(rt->L) = &rt->outside;
@@ -174,14 +175,19 @@ static void on_overdue(struct rille_deadline *d) {
   LIST_ENTRY(d, struct rille, cleanup)->overdue = true;
 }
 
+/* Starts the time that cleanup may take, once. */
+static void limit_cleanup(struct rille *rt) {
+  rt->cleanup.due = on_overdue;
+  if (rt->cleanup.index == 0 && !rille_deadline_start(rt, &rt->cleanup, CLEANUP_SECONDS))
+    rt->overdue = true;
+}
+
 void rille_stop(struct rille *rt, int status) {
   if (rt->stopping)
     return;
   rt->stopping = true;
   rt->status = status;
-  rt->cleanup.due = on_overdue;
-  if (!rille_deadline_start(rt, &rt->cleanup, CLEANUP_SECONDS))
-    rt->overdue = true;
+  limit_cleanup(rt);
   for (struct list *l = rt->tasks.next; l != &rt->tasks; l = l->next)
     rille_task_cancel(LIST_ENTRY(l, struct rille_task, link));
 }
@@ -209,7 +215,7 @@ static void flush(struct rille *rt) {
     rille_stop(rt, 128 + SIGPIPE);
 }
 
-int rille_run(struct rille *rt) {
+static void run_tasks(struct rille *rt) {
   while (rt->task_count > 0) {
     rille_fiber_run_ready(rt);
     if (rt->overdue) {
@@ -224,11 +230,20 @@ int rille_run(struct rille *rt) {
         deadlock(rt);
     }
   }
+}
+
+int rille_run(struct rille *rt) {
+  run_tasks(rt);
+  while (!rt->overdue && rt->at_end != NULL && rt->at_end(rt)) {
+    limit_cleanup(rt);
+    run_tasks(rt);
+  }
   rille_deadline_stop(rt, &rt->cleanup);
   return rt->status;
 }
 
 void rille_close(struct rille *rt) {
+  rt->closing = true;
   lua_close(rt->L); /* finalisers close what bindings still hold ... */
   uv_close((uv_handle_t *)&rt->timer, NULL);
   uv_close((uv_handle_t *)&rt->prepare, NULL);

@@ -7,7 +7,7 @@
  * once, and fires in the order of its deadline, first come first served among equals.
  *
  * Owner.  rille_new makes the state and the loop, rille_close takes both down, in this order: tasks
- * cancelled and joined (within CLEANUP_SECONDS), lua_close (finalisers close what bindings hold),
+ * cancelled and joined, generators closed (both within CLEANUP_SECONDS), lua_close (finalisers close what bindings hold),
  * the loop run until its last close callback, the loop closed.
  *
  * Errors.  rille_new returns NULL when out of memory. The program's exit status is kept in rt->status. */
@@ -33,6 +33,8 @@ struct rille {
   struct rille_fiber outside; /* record of the main thread and of threads made elsewhere */
   struct rille_fiber dead;    /* record of coroutines that were killed */
   struct list ready;
+  struct list generators;     /* those that have begun and not ended, the first to begin first */
+  bool (*at_end)(struct rille *rt); /* called when no task is left; true: look again; or NULL */
   struct list tasks;          /* every task that has not ended */
   uint32_t task_count;
   int anchors;                /* registry reference of the table that keeps live tasks */
@@ -54,6 +56,7 @@ struct rille {
   int status;                 /* exit status */
   bool stopping;              /* the program was told to end */
   bool overdue;               /* and some task did not, in time */
+  bool closing;               /* lua_close is under way */
 };
 
 /* Makes a runtime with Lua's standard libraries. NULL when out of memory. */

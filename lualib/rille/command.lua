@@ -73,6 +73,7 @@ end
 
 --- What the main task runs: a function and its arguments; nothing if all is done.
 return function(argv, versions)
+  warn("@on") -- what nobody else would say: dropped generators, errors in finalisers
   _G.require = require "rille.require"
   local steps, script, show = parse(argv)
   if show == "help" then
