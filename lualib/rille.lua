@@ -2,9 +2,11 @@
 -- A function that waits just waits: the host parks its coroutine and runs others.
 
 local cancel_scope = require "rille.host.cancel_scope"
+local channel = require "rille.channel"
 local fault = require "rille.host.fault"
 local generator = require "rille.host.generator"
 local group = require "rille.group"
+local sync = require "rille.sync"
 local task = require "rille.host.task"
 local timer = require "rille.host.timer"
 local waitlist = require "rille.host.waitlist"
@@ -70,6 +72,25 @@ rille.sleep = timer.sleep
 --- Monotonic time, in seconds.
 ---@return number seconds
 rille.now = timer.now
+
+--- Makes a channel, which hands values from task to task, first come first served. Without capacity,
+--- `send` waits until a receiver takes the value.
+---@param capacity? integer >= 0: values that are sent and not received, at most; 0 by default
+---@return rille.Channel
+rille.channel = channel
+
+--- Makes a semaphore: at most n tasks have a permit at the same time.
+---@param n integer >= 1
+---@return rille.Semaphore
+rille.semaphore = sync.semaphore
+
+--- Makes a mutex: one task has it at a time.
+---@return rille.Mutex
+rille.mutex = sync.mutex
+
+--- Makes an event, which is not set.
+---@return rille.Event
+rille.event = sync.event
 
 --- The story of an error: its message and the frames of each coroutine that it passed through (R30).
 ---@param err any
