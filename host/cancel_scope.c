@@ -24,21 +24,15 @@ struct cancel_scope {
   struct rille_deadline deadline;
   struct rille_task *task; /* where it is open; NULL: nowhere */
   double seconds;          /* until its deadline; below 0: it has none */
+  bool sent;               /* its signal was sent */
 };
 
 static void push_signal(lua_State *L, struct rille_task *t, struct rille_scope *s) {
   (void)t;
   lua_rawgetp(L, LUA_REGISTRYINDEX, s);
   if (lua_getiuservalue(L, -1, SIGNAL) == LUA_TNIL) {
-    struct cancel_scope *c = (struct cancel_scope *)s;
     lua_pop(L, 1);
-    if (c->seconds >= 0) {
-      lua_pushfstring(L, "timed out after %f s", c->seconds);
-      rille_fault_push(L, "ETIMEDOUT", "%s (%s)", lua_tostring(L, -1), s->opened);
-      lua_remove(L, -2);
-    } else {
-      rille_fault_push(L, "ECANCELED", "cancelled (%s)", s->opened);
-    }
+    rille_fault_push(L, "ECANCELED", "cancelled by %s", s->opened);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, -3, SIGNAL);
   }
@@ -55,6 +49,7 @@ static void drop(struct rille_scope *s) {
 static void signal_scope(struct cancel_scope *c) {
   if (c->task == NULL || c->scope.state != RILLE_OPEN)
     return;
+  c->sent = true;
   c->scope.state = RILLE_SIGNALLED;
   rille_task_interrupt(c->task);
 }
@@ -89,7 +84,9 @@ static void open_scope(lua_State *L, struct cancel_scope *c, int index) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &c->scope);
   if (c->seconds >= 0 && !rille_deadline_start(f->rt, &c->deadline, c->seconds))
     luaL_error(L, "not enough memory");
+  c->scope.state = RILLE_OPEN;
   c->scope.raised = 0;
+  c->sent = false;
   c->scope.swallowed = 0;
   c->task = f->task;
   rille_scope_enter(c->task, &c->scope);
@@ -102,27 +99,6 @@ static void close_scope(lua_State *L, struct cancel_scope *c) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &c->scope);
 }
 
-/* The function of scope c has failed; its error is on top and the scope still open. True if the error is
- * the scope's own signal. Otherwise, if that was raised, the error is attached to it, unless it is the
- * signal of a scope around, which then goes on. */
-static bool is_own_end(lua_State *L, struct cancel_scope *c) {
-  struct rille_task *task = c->task;
-  if (c->scope.raised == 0)
-    return false;
-  push_signal(L, task, &c->scope);
-  if (lua_rawequal(L, -1, -2)) {
-    lua_pop(L, 1);
-    return true;
-  }
-  if (rille_task_is_signal(L, task, -2)) {
-    lua_pop(L, 1);
-    return false;
-  }
-  rille_fault_suppress(L, -1, -2);
-  lua_pop(L, 1);
-  return true;
-}
-
 /* Stack of the functions below: scope, message handler, results or error. */
 enum { AT_SCOPE = 1, AT_RESULTS = 3 };
 
@@ -132,15 +108,31 @@ static int raise_again(lua_State *L) {
   return lua_error(L);
 }
 
+/* The error on top is the signal of scope c. */
+static bool is_signal_of(lua_State *L, struct cancel_scope *c) {
+  push_signal(L, c->task, &c->scope);
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return same;
+}
+
+/* Raises the time-out. An error of the function, on top if it `failed`, is attached to it. */
+static int raise_timeout(lua_State *L, struct cancel_scope *c, bool failed) {
+  lua_pushfstring(L, "timed out after %f s", c->seconds);
+  rille_fault_push(L, "ETIMEDOUT", "%s (%s)", lua_tostring(L, -1), c->scope.opened);
+  if (failed)
+    rille_fault_suppress(L, -1, -3);
+  return lua_error(L);
+}
+
 static int timeout_k(lua_State *L, int status, lua_KContext ctx) {
   struct cancel_scope *c = (struct cancel_scope *)ctx;
   bool failed = status != LUA_OK && status != LUA_YIELD;
-  bool timed_out = failed ? is_own_end(L, c) : c->scope.raised != 0;
-  if (timed_out)
-    push_signal(L, c->task, &c->scope);
+  bool own = failed && is_signal_of(L, c);
+  bool outer = failed && !own && rille_task_is_signal(L, c->task, -1);
   close_scope(L, c);
-  if (timed_out)
-    return lua_error(L);
+  if (c->sent && !outer)
+    return raise_timeout(L, c, failed && !own);
   return failed ? raise_again(L) : lua_gettop(L) - (AT_RESULTS - 1);
 }
 
@@ -187,20 +179,13 @@ static int l_new(lua_State *L) {
   return 1;
 }
 
-/* Pushes how the failed function of c ended; its error is on top. */
-static void push_end(lua_State *L, struct cancel_scope *c) {
-  bool raised = c->scope.raised != 0;
-  if (raised)
-    push_signal(L, c->task, &c->scope);
-  else
-    lua_pushnil(L);
-  if (raised && lua_rawequal(L, -1, -2))
-    lua_pushliteral(L, "cancelled");
-  else if (rille_task_is_signal(L, c->task, -2))
-    lua_pushliteral(L, "outer");
-  else
-    lua_pushstring(L, raised ? "suppressed" : "failed");
-  lua_remove(L, -2);
+/* How the failed function of c ended; its error is on top. */
+static const char *end_of(lua_State *L, struct cancel_scope *c) {
+  if (is_signal_of(L, c))
+    return "cancelled";
+  if (rille_task_is_signal(L, c->task, -1))
+    return "outer";
+  return c->sent ? "suppressed" : "failed";
 }
 
 static int run_k(lua_State *L, int status, lua_KContext ctx) {
@@ -211,9 +196,9 @@ static int run_k(lua_State *L, int status, lua_KContext ctx) {
     lua_replace(L, AT_RESULTS - 1);
     return lua_gettop(L) - (AT_RESULTS - 2);
   }
-  push_end(L, c);
-  close_scope(L, c);
+  lua_pushstring(L, end_of(L, c));
   lua_insert(L, -2);
+  close_scope(L, c);
   return 2;
 }
 
@@ -235,6 +220,12 @@ static int l_raise(lua_State *L) {
   return raise_again(L);
 }
 
+/* pass(err): raises the error of another task, whose story says that this one awaited it */
+static int l_pass(lua_State *L) {
+  lua_settop(L, 1);
+  return rille_fiber_pass_error(L, "awaited by");
+}
+
 /* scope:cancel(): sends the signal to what runs inside; idempotent */
 static int l_cancel(lua_State *L) {
   signal_scope(luaL_checkudata(L, 1, SCOPE));
@@ -249,6 +240,7 @@ static const luaL_Reg lib[] = {{"timeout", l_timeout},
                                {"shield", l_shield},
                                {"new", l_new},
                                {"raise", l_raise},
+                               {"pass", l_pass},
                                {NULL, NULL}};
 
 int luaopen_rille_cancel_scope(lua_State *L) {

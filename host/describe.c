@@ -83,7 +83,7 @@ static bool passes(const char *name) {
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(name, names[i]) == 0)
       return true;
-  return false;
+  return strncmp(name, "rille.", 6) == 0;
 }
 
 /* Looks in the table on top for the function at `function`. Pushes its key and returns true if found. */
@@ -145,6 +145,8 @@ static bool push_frame(lua_State *L, lua_State *co, lua_Debug *ar) {
     lua_pop(L, 1);
     return false;
   }
+  if (ar->name != NULL && strcmp(ar->name, "run") == 0) /* a scope's */
+    return false;
   lua_pushfstring(L, "C function '%s'", ar->name != NULL ? ar->name : "?");
   return true;
 }

@@ -35,7 +35,7 @@ static struct rille_scope *due_scope(struct rille_task *t) {
   for (struct rille_scope *s = t->scope; s != NULL; s = s->outer) {
     if (s->state == RILLE_SIGNALLED || s->state == RILLE_SWALLOWED)
       due = s;
-    if (s->shield)
+    if (s->shield || s->state == RILLE_UNWINDING) /* cleanup under way is not cut short (R63, R71) */
       break;
   }
   return due;
@@ -69,8 +69,13 @@ void rille_task_check(lua_State *L, struct rille_task *t) {
     lua_yieldk(L, 0, 0, NULL); /* to the loop, which does not come back */
   }
   s->push_signal(L, t, s);
-  s->state = RILLE_UNWINDING;
-  s->raised = ++t->fiber.rt->raises;
+  t->fiber.rt->raises++;
+  for (struct rille_scope *inner = t->scope;; inner = inner->outer) { /* those inside unwind with it */
+    inner->state = RILLE_UNWINDING;
+    inner->raised = t->fiber.rt->raises;
+    if (inner == s)
+      break;
+  }
   lua_error(L);
 }
 

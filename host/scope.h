@@ -6,7 +6,8 @@
  *   SIGNALLED   the signal is due at the next wait (or at the pending yield of a generator);
  *   UNWINDING   it was raised and nobody has caught it: <close> handlers run, and may wait;
  *   SWALLOWED   a pcall caught it: finalisers written with pcall run, but the next wait raises again.
- * A scope with a shield keeps what runs in it from the signals of the scopes around it (R63, R71).
+ * A scope with a shield, and one that is UNWINDING, keeps what runs in it from the signals of the scopes
+ * around it (R63, R71).
  *   How a pcall knows: every raise gets a number, and a scope keeps the number of its last. A protected
  * call that failed, and inside which an UNWINDING scope was raised, has swallowed it; it does not
  * matter what the error has been turned into on the way.

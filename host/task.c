@@ -163,11 +163,13 @@ static bool ended_by_signal(const struct rille_task *t) {
 static int is_own_signal(lua_State *L) {
   struct rille_task *t = lua_touserdata(L, 1);
   push_task_signal(L, t, &t->root);
-  lua_pushboolean(L, lua_rawequal(L, 2, -1));
+  bool same = lua_rawequal(L, 2, -1);
+  lua_pushboolean(L, same && lua_getfield(L, 2, "suppressed") == LUA_TNIL);
   return 1;
 }
 
-/* The error that a cancelled task ended with is its signal: nothing else went wrong. */
+/* The error that a cancelled task ended with is its signal, with nothing attached: nothing else went
+ * wrong. */
 static bool failed_with_signal(struct rille_task *t) {
   lua_State *L = t->fiber.rt->L;
   lua_pushcfunction(L, is_own_signal);
@@ -442,6 +444,15 @@ static int l_is_cancelled(lua_State *L) {
   return 1;
 }
 
+/* is_signal(task, v) -> boolean: v is the signal that was sent to the task */
+static int l_is_signal(lua_State *L) {
+  struct rille_task *t = check_task(L);
+  luaL_checkany(L, 2);
+  bool is = lua_getiuservalue(L, 1, SIGNAL) != LUA_TNIL && lua_rawequal(L, 2, -1);
+  lua_pushboolean(L, is && rille_task_is_cancelled(t));
+  return 1;
+}
+
 /* count() -> how many tasks have not ended */
 static int l_count(lua_State *L) {
   lua_pushinteger(L, rille_of(L)->task_count);
@@ -458,6 +469,7 @@ static const luaL_Reg lib[] = {{"spawn", l_spawn},
                                {"current", l_current},
                                {"count", l_count},
                                {"is_cancelled", l_is_cancelled},
+                               {"is_signal", l_is_signal},
                                {NULL, NULL}};
 
 int luaopen_rille_task(lua_State *L) {

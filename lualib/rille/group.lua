@@ -7,11 +7,12 @@
 local cancel_scope = require "rille.host.cancel_scope"
 local fault = require "rille.host.fault"
 local task = require "rille.host.task"
+local waitlist = require "rille.host.waitlist"
 
 ---@class rille.Group
 ---@field private scope userdata inside which the body runs
 ---@field private children table<table, true> the entries of those that have not ended
----@field private failed table[] entries of failed children, in the order of their failures
+---@field private failed { err: any }[] what went wrong in the children, in that order
 ---@field private closing boolean a failure, a winner or a signal from outside ends the group
 ---@field private closed boolean
 local Group = {}
@@ -29,13 +30,25 @@ end
 -- An entry is a child's to-be-closed value: it tells the group how the child has ended.
 local Entry = {}
 
+--- True if the child's end is not one that its own cancellation explains.
+local function has_failed(entry, err)
+  if entry.done then return false end
+  if err == nil then return not task.is_cancelled(entry.task) end -- error(nil), or the child was killed
+  return not task.is_signal(entry.task, err)
+end
+
 function Entry.__close(entry, err)
   local group = entry.group
   group.children[entry] = nil
-  if not entry.done and (err == nil or not task.is_cancelled(entry.task)) then
-    group.failed[#group.failed + 1] = entry
-    abort(group)
+  if has_failed(entry, err) then
+    group.failed[#group.failed + 1] = { err = err }
+  elseif not entry.done and fault.is(err) and err.suppressed then
+    -- It ended by its signal, but its cleanup failed: nobody would see what is attached to a signal.
+    for _, later in ipairs(err.suppressed) do group.failed[#group.failed + 1] = { err = later } end
+  else
+    return
   end
+  abort(group)
 end
 
 local function finish(entry, ...)
@@ -86,6 +99,7 @@ local function join(group)
   local signal
   while next(group.children) do
     local how, err = cancel_scope.new(group.name):run(wait_for_children, group)
+    if how == "failed" then cancel_scope.raise(err) end
     if how ~= "done" then
       signal = err
       abort(group)
@@ -95,26 +109,17 @@ local function join(group)
   return signal
 end
 
---- Raises the first error of the children, with the others attached.
+--- Raises the first error of the children, with the others and that of the body attached.
 local function raise_failure(group, body_error)
-  local first = group.failed[1].task
-  local how, err = cancel_scope.new(group.name):run(first.await, first)
-  assert(how ~= "done")
-  for i = 2, #group.failed do
-    local other = group.failed[i].task
-    local _, later = cancel_scope.new(group.name):run(other.await, other)
-    fault.suppress(err, later)
-  end
+  local err = group.failed[1].err
+  for i = 2, #group.failed do fault.suppress(err, group.failed[i].err) end
   if body_error ~= nil then fault.suppress(err, body_error) end
-  cancel_scope.raise(err)
+  cancel_scope.pass(err)
 end
 
---- The body failed before any child did: its error, with those of the children attached.
+--- Raises the error of the body, or a signal from outside, with the errors of the children attached.
 local function raise_body(group, err)
-  for _, entry in ipairs(group.failed) do
-    local _, later = cancel_scope.new(group.name):run(entry.task.await, entry.task)
-    fault.suppress(err, later)
-  end
+  for _, entry in ipairs(group.failed) do fault.suppress(err, entry.err) end
   cancel_scope.raise(err)
 end
 
@@ -133,6 +138,7 @@ local function settle(group, how, ...)
 end
 
 local function new_group(name)
+  waitlist.new("the tasks of " .. name):check() -- nothing is started where they could not be waited for
   return setmetatable({
     name = name,
     scope = cancel_scope.new(name),
@@ -185,7 +191,8 @@ local function check_limit(options, name)
   end
   local n = options.n
   if n == nil then return math.huge end
-  if math.type(n) ~= "integer" or n < 1 then error("bad option 'n' (integer of at least 1 expected)", 3) end
+  n = math.type(n) and math.tointeger(n)
+  if not n or n < 1 then error("bad option 'n' (integer of at least 1 expected)", 3) end
   return n
 end
 
@@ -226,7 +233,14 @@ function lib.race(fns)
       abort(group)
     end, fns[key])
   end
-  settle(group, group.scope:run(wait_for_children, group))
+  local how, err = group.scope:run(wait_for_children, group)
+  if not winner then return settle(group, how, err) end
+  local signal = join(group)
+  for _, entry in ipairs(group.failed) do -- a loser's cleanup does not take the victory away (R99)
+    io.stderr:write("rille: a task that lost a race failed in its cleanup: ",
+      fault.traceback(entry.err), "\n")
+  end
+  if how == "outer" or signal ~= nil then cancel_scope.raise(how == "outer" and err or signal) end
   return table.unpack(winner, 1, winner.n)
 end
 
