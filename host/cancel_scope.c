@@ -22,7 +22,6 @@ enum { SIGNAL = 1, OPENED, VALUES = OPENED }; /* user values */
 struct cancel_scope {
   struct rille_scope scope;
   struct rille_deadline deadline;
-  struct rille_task *task; /* where it is open; NULL: nowhere */
   double seconds;          /* until its deadline; below 0: it has none */
   bool sent;               /* its signal was sent */
 };
@@ -42,16 +41,16 @@ static void push_signal(lua_State *L, struct rille_task *t, struct rille_scope *
 static void drop(struct rille_scope *s) {
   struct cancel_scope *c = (struct cancel_scope *)s;
   if (c->deadline.index != 0)
-    rille_deadline_stop(c->task->fiber.rt, &c->deadline);
-  c->task = NULL;
+    rille_deadline_stop(c->scope.task->fiber.rt, &c->deadline);
+  c->scope.task = NULL;
 }
 
 static void signal_scope(struct cancel_scope *c) {
-  if (c->task == NULL || c->scope.state != RILLE_OPEN)
+  if (c->scope.task == NULL || c->scope.state != RILLE_OPEN)
     return;
   c->sent = true;
   c->scope.state = RILLE_SIGNALLED;
-  rille_task_interrupt(c->task);
+  rille_task_interrupt(c->scope.task);
 }
 
 static void on_due(struct rille_deadline *d) {
@@ -78,7 +77,7 @@ static void open_scope(lua_State *L, struct cancel_scope *c, int index) {
   struct rille_fiber *f = rille_fiber_of(L);
   if (f->task == NULL)
     luaL_error(L, "cannot open a scope outside a task");
-  if (c->task != NULL)
+  if (c->scope.task != NULL)
     luaL_error(L, "the scope is open already");
   lua_pushvalue(L, index);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &c->scope);
@@ -88,12 +87,12 @@ static void open_scope(lua_State *L, struct cancel_scope *c, int index) {
   c->scope.raised = 0;
   c->sent = false;
   c->scope.swallowed = 0;
-  c->task = f->task;
-  rille_scope_enter(c->task, &c->scope);
+  c->scope.task = f->task;
+  rille_scope_enter(c->scope.task, &c->scope);
 }
 
 static void close_scope(lua_State *L, struct cancel_scope *c) {
-  rille_scope_leave(c->task, &c->scope);
+  rille_scope_leave(&c->scope);
   drop(&c->scope);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &c->scope);
@@ -110,7 +109,7 @@ static int raise_again(lua_State *L) {
 
 /* The error on top is the signal of scope c. */
 static bool is_signal_of(lua_State *L, struct cancel_scope *c) {
-  push_signal(L, c->task, &c->scope);
+  push_signal(L, c->scope.task, &c->scope);
   bool same = lua_rawequal(L, -1, -2);
   lua_pop(L, 1);
   return same;
@@ -129,7 +128,7 @@ static int timeout_k(lua_State *L, int status, lua_KContext ctx) {
   struct cancel_scope *c = (struct cancel_scope *)ctx;
   bool failed = status != LUA_OK && status != LUA_YIELD;
   bool own = failed && is_signal_of(L, c);
-  bool outer = failed && !own && rille_task_is_signal(L, c->task, -1);
+  bool outer = failed && !own && rille_task_is_signal(L, c->scope.task, -1);
   close_scope(L, c);
   if (c->sent && !outer)
     return raise_timeout(L, c, failed && !own);
@@ -183,7 +182,7 @@ static int l_new(lua_State *L) {
 static const char *end_of(lua_State *L, struct cancel_scope *c) {
   if (is_signal_of(L, c))
     return "cancelled";
-  if (rille_task_is_signal(L, c->task, -1))
+  if (rille_task_is_signal(L, c->scope.task, -1))
     return "outer";
   return c->sent ? "suppressed" : "failed";
 }

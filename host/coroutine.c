@@ -265,6 +265,10 @@ static int l_close(lua_State *L) {
     return luaL_error(L, "%s", lua_tostring(L, -1));
   if (strcmp(status, "dead") != 0 && strcmp(status, "suspended") != 0)
     return luaL_error(L, "cannot close a %s coroutine", status);
+  if (owned && rille_fiber_of(co)->kind != RILLE_COROUTINE) { /* dead: its results stay with its owner */
+    lua_pushboolean(L, 1);
+    return 1;
+  }
   if (owned) {
     lua_pushboolean(L, 0);
     if (!rille_fiber_kill(L, rille_fiber_of(co)))

@@ -65,6 +65,8 @@ int rille_op_park(lua_State *L, struct rille_op *op) {
   f->task->leaf = f;
   if (op->done) /* it was over before it was parked */
     list_append(&f->rt->ready, &f->ready);
+  else
+    rille_task_interrupt(f->task); /* a finaliser may have sent a signal since the check */
   f->rt->waiting = true;
   return lua_yieldk(L, 0, (lua_KContext)op, park_k);
 }
@@ -156,6 +158,8 @@ static void resume(struct rille_fiber *f, lua_State *from) {
   f->state = RILLE_RUNNING;
   rt->nesting++;
   int status = lua_resume(f->L, from, nargs, &count);
+  f->ignored = f->inject != RILLE_INJECT_NOTHING;
+  f->inject = RILLE_INJECT_NOTHING;
   rt->nesting--;
   if (status == LUA_YIELD && rt->waiting) {
     f->state = RILLE_WAITING;
@@ -174,6 +178,21 @@ static void resume(struct rille_fiber *f, lua_State *from) {
   }
 }
 
+/* The step is over: f is nobody's. An item that came while a signal unwound the body means that the body
+ * has kept the signal: the consumer's next wait raises it again. */
+static void leave(struct rille_fiber *f) {
+  if (f->outcome == RILLE_ITEM && f->task != NULL)
+    for (struct rille_scope *s = f->task->scope; s != NULL; s = s->outer)
+      if (s->state == RILLE_UNWINDING && s->raised > f->raises) {
+        s->state = RILLE_SWALLOWED;
+        s->swallowed++;
+      }
+  f->consumer = NULL;
+  f->task = NULL;
+  f->mark = NULL;
+  f->can_wait = false;
+}
+
 enum rille_outcome rille_fiber_step(lua_State *L, struct rille_fiber *f, int nargs, lua_KContext ctx,
                                     lua_KFunction k) {
   struct rille_fiber *me = *slot(L);
@@ -188,13 +207,14 @@ enum rille_outcome rille_fiber_step(lua_State *L, struct rille_fiber *f, int nar
   }
   f->consumer = me;
   f->task = me->task;
+  f->raises = rt->raises;
   f->mark = me->task != NULL ? me->task->scope : NULL;
   f->depth = me->depth + 1;
   f->can_wait = me->can_wait && lua_isyieldable(L);
   if (rt->nesting < NESTING_CAP || !f->can_wait) {
     resume(f, L);
     if (!rt->waiting) {
-      f->consumer = NULL;
+      leave(f);
       return f->outcome;
     }
   } else {
@@ -216,7 +236,7 @@ int rille_fiber_take_over(lua_State *L, struct rille_fiber *f, lua_KContext ctx,
     if (x == f)
       break;
   }
-  from->leaf = NULL;
+  from->leaf = f->consumer; /* innermost of what is left to it */
   me->task->leaf = leaf;
   rille_scope_move(me->task, from, mark);
   f->consumer->evicted = true;
@@ -246,6 +266,8 @@ bool rille_fiber_kill(lua_State *L, struct rille_fiber *f) {
   list_remove(&f->ready);
   f->consumer = NULL;
   f->state = RILLE_RUNNING;
+  f->task = (*slot(L))->task;
+  f->mark = f->task != NULL ? f->task->scope : NULL;
   f->can_wait = false; /* what <close> handlers run from here on cannot be parked */
   int status = lua_resetthread(co);
   f->state = RILLE_DEAD;
@@ -298,7 +320,7 @@ static void drive(struct rille_fiber *f) {
     if (f->consumer == NULL)
       break;
     struct rille_fiber *consumer = f->consumer;
-    f->consumer = NULL;
+    leave(f);
     f = consumer;
   }
   rille_task_finished(task);

@@ -68,7 +68,7 @@ static int ended(lua_State *L, struct rille_generator *g) {
 static int fail(lua_State *L, struct rille_generator *g) {
   if (g->fiber.state != RILLE_DEAD) /* refused: too deep in C calls; it was not advanced */
     return lua_error(L);
-  if (rille_generator_is_close_signal(L, -1)) { /* R34 */
+  if (rille_generator_is_close_signal(L, -1) && !rille_task_is_signal(L, rille_fiber_of(L)->task, -1)) { /* R34 */
     rille_generator_push_birthplace(L, g);
     lua_pushfstring(L, "generator raised the close signal while nobody closed it (made at %s)",
                     lua_tostring(L, -1));
@@ -86,6 +86,7 @@ static int next_k(lua_State *L, int status, lua_KContext ctx) {
   struct rille_fiber *me = rille_fiber_of(L);
   if (me->evicted) { /* R47 */
     me->evicted = false;
+    me->task->leaf = NULL;
     rille_generator_push_birthplace(L, g);
     return luaL_error(L, "generator closed by another task (made at %s)", lua_tostring(L, -1));
   }

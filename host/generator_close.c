@@ -119,12 +119,12 @@ static void wake_closers(struct rille_generator *g) {
 static int close_k(lua_State *L, int status, lua_KContext flags) {
   (void)status;
   struct rille_generator *g = lua_touserdata(L, 1);
-  if (g->fiber.outcome == RILLE_ITEM && g->scope.state == RILLE_SIGNALLED) {
+  if (g->fiber.outcome == RILLE_ITEM && g->scope.state == RILLE_SIGNALLED && !g->fiber.ignored) {
     /* It was taken over with an item on its way: that is lost, as its consumer was told (R47, R69). */
     lua_pop(g->fiber.L, g->fiber.count);
     return inject_close(L, g, flags);
   }
-  rille_scope_leave(g->fiber.task, &g->scope);
+  rille_scope_leave(&g->scope);
   g->phase = RILLE_GENERATOR_CLOSED;
   list_remove(&g->link);
   wake_closers(g);

@@ -27,7 +27,8 @@ void rille_generator_begin(lua_State *L, struct rille_generator *g) {
     g->user_line = ar.currentline;
     lua_setiuservalue(L, 1, RILLE_GENERATOR_USER);
   }
-  list_append(&g->fiber.rt->generators, &g->link);
+  if (list_empty(&g->link))
+    list_append(&g->fiber.rt->generators, &g->link);
 }
 
 /* Warns once for each place where generators are made. The generator is at index 1. */

@@ -221,7 +221,9 @@ static void run_tasks(struct rille *rt) {
     if (rt->overdue) {
       kill_tasks(rt, "these tasks took too long to end and were killed");
     } else if (!list_empty(&rt->ready)) {
+      uv_ref((uv_handle_t *)&rt->prepare); /* with nothing alive libuv would not poll, not even for SIGINT */
       (void)uv_run(&rt->loop, UV_RUN_NOWAIT);
+      uv_unref((uv_handle_t *)&rt->prepare);
     } else if (rt->task_count > 0) {
       flush(rt);
       if (uv_loop_alive(&rt->loop))

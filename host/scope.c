@@ -10,12 +10,16 @@
 
 void rille_scope_enter(struct rille_task *t, struct rille_scope *s) {
   s->outer = t->scope;
+  s->task = t;
   t->scope = s;
 }
 
-void rille_scope_leave(struct rille_task *t, struct rille_scope *s) {
-  if (t->scope == s)
-    t->scope = s->outer;
+void rille_scope_leave(struct rille_scope *s) {
+  for (struct rille_scope **place = &s->task->scope; *place != NULL; place = &(*place)->outer)
+    if (*place == s) {
+      *place = s->outer;
+      return;
+    }
 }
 
 void rille_scope_drop_all(struct rille_task *t) {
@@ -46,15 +50,18 @@ void rille_scope_move(struct rille_task *t, struct rille_task *from, struct rill
   if (top == mark)
     return;
   struct rille_scope *bottom = top;
-  while (bottom->outer != mark)
+  bottom->task = t;
+  while (bottom->outer != mark) {
     bottom = bottom->outer;
+    bottom->task = t;
+  }
   bottom->outer = t->scope;
   t->scope = top;
   from->scope = mark;
 }
 
 void rille_task_interrupt(struct rille_task *t) {
-  if (t->leaf != NULL && due_scope(t) != NULL)
+  if (t->leaf != NULL && t->leaf->op != NULL && due_scope(t) != NULL)
     rille_op_interrupt(t->leaf->op);
 }
 

@@ -28,6 +28,7 @@ enum rille_scope_state { RILLE_OPEN, RILLE_SIGNALLED, RILLE_UNWINDING, RILLE_SWA
 enum { RILLE_SWALLOW_LIMIT = 100 }; /* a task that catches a signal so often is killed (R66) */
 
 struct rille_scope {
+  struct rille_task *task;   /* that it is open in */
   struct rille_scope *outer; /* the scope around it, in the same task */
   intptr_t raised;           /* number of its last raise; 0: it was not raised */
   int swallowed;             /* how often a pcall has caught it */
@@ -38,9 +39,9 @@ struct rille_scope {
   void (*drop)(struct rille_scope *s); /* its task was killed; C only; or NULL */
 };
 
-/* Enters and leaves a scope of task t. A scope is left in the order opposite to that of entering. */
+/* Enters a scope of task t, and leaves it in the task that it is in by then. */
 void rille_scope_enter(struct rille_task *t, struct rille_scope *s);
-void rille_scope_leave(struct rille_task *t, struct rille_scope *s);
+void rille_scope_leave(struct rille_scope *s);
 
 /* Moves the scopes that `from` has entered since `mark` to t, inside of what t has entered. */
 void rille_scope_move(struct rille_task *t, struct rille_task *from, struct rille_scope *mark);

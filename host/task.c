@@ -248,6 +248,8 @@ void rille_task_kill(struct rille_task *t) {
   t->killed = true;
   rille_scope_drop_all(t);
   struct rille_fiber *f = t->leaf != NULL ? t->leaf : &t->fiber;
+  t->leaf = NULL;
+  t->fiber.rt->outside.task = t; /* its <close> handlers still run on its behalf */
   if (f->op != NULL && !f->op->done)
     f->op->class->abort(f->op);
   if (f->op != NULL)
@@ -258,6 +260,7 @@ void rille_task_kill(struct rille_task *t) {
       report(L);
     f = consumer;
   }
+  t->fiber.rt->outside.task = NULL;
   rille_task_finished(t);
 }
 
@@ -380,7 +383,7 @@ static const char *status_of(const struct rille_task *t) {
   case RILLE_RUNNING:
     return "running";
   case RILLE_WAITING:
-    return t->leaf != NULL && t->leaf->op->done ? "ready" : "waiting";
+    return t->leaf != NULL && t->leaf->op != NULL && t->leaf->op->done ? "ready" : "waiting";
   default:
     return "ready";
   }
