@@ -36,9 +36,15 @@ void rille_generator_push_birthplace(lua_State *L, const struct rille_generator 
     lua_pushliteral(L, "?");
 }
 
+/* The running function is called from inside g's body: directly, or in a step that waited on the way. */
+static bool is_inside(lua_State *L, const struct rille_generator *g) {
+  return g->fiber.state == RILLE_RUNNING ||
+         (g->fiber.state == RILLE_WAITING && g->fiber.task == rille_fiber_of(L)->task);
+}
+
 int rille_generator_raise_busy(lua_State *L, struct rille_generator *g, const char *verb) {
   rille_generator_push_birthplace(L, g);
-  if (g->fiber.state == RILLE_RUNNING)
+  if (is_inside(L, g))
     return luaL_error(L, strcmp(verb, "close") == 0
                              ? "cannot close a running generator from inside it; use return"
                              : "generator already running (made at %s)", lua_tostring(L, -1));
@@ -187,7 +193,7 @@ int rille_generator_close(lua_State *L, struct rille_generator *g, lua_KContext 
   uint8_t state = g->fiber.state;
   if ((g->phase != RILLE_GENERATOR_LIVE && g->phase != RILLE_GENERATOR_CLOSING) || state == RILLE_DEAD)
     return 0;
-  if (state == RILLE_RUNNING) /* from inside; an error in flight goes before */
+  if (is_inside(L, g)) /* an error in flight goes before */
     return (flags & RILLE_HAS_ERROR) != 0 ? 0 : rille_generator_raise_busy(L, g, "close");
   if (g->phase == RILLE_GENERATOR_CLOSING)
     return wait_for_close(L, g, flags);

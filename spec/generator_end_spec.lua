@@ -63,7 +63,7 @@ describe("close while another task waits in next", function()
     end)
     local outer = rille.generator(function()
       local _ <close> = closer(function() log[#log + 1] = "outer" end)
-      for _ in inner() do break end
+      for _ in inner() do break end -- luacheck: ignore 512
       rille.sleep(60)
     end)()
     local consumer = rille.spawn(function() pcall(outer.next, outer) end)
