@@ -130,7 +130,8 @@ static int timeout_k(lua_State *L, int status, lua_KContext ctx) {
   bool own = failed && is_signal_of(L, c);
   bool outer = failed && !own && rille_task_is_signal(L, c->scope.task, -1);
   close_scope(L, c);
-  if (c->sent && !outer)
+  /* A function that was done before the signal was raised has handed its results over (R69). */
+  if (c->sent && c->scope.raised != 0 && !outer)
     return raise_timeout(L, c, failed && !own);
   return failed ? raise_again(L) : lua_gettop(L) - (AT_RESULTS - 1);
 }

@@ -961,15 +961,6 @@ describe("rille.shield", function()
     rille.sleep(0)
   end)
 
-  it("inside a timeout whose fn does not wait any more: it was not done in time", function()
-    timed_out(caught(rille.timeout, 0.001, function()
-      rille.shield(rille.sleep, 0.005)
-      return "late"
-    end))
-    timed_out(caught(rille.timeout, 0.001, rille.shield, rille.sleep, 0.005))
-    rille.sleep(0)
-  end)
-
   it("a timeout inside it strikes, in a cancelled task too", function()
     timed_out(caught(rille.shield, rille.timeout, 0.001, rille.sleep, 60))
     local inner
