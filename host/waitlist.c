@@ -1,13 +1,14 @@
 /* waitlist.c -- a queue of waiting tasks, from which channels, workers and locks are made; the binding
  * rille.host.waitlist.
  * Model:  wait() parks the caller at the end; wake(n) lets the n that wait longest go on. A waiter that
- *         was woken is never cancelled instead (fiber.h), so a wake-up is not lost.
+ *         was woken is never cancelled instead (fiber.h), so a wake-up is not lost; nor does it time out.
  * Owner:  the waiters are ops on their callers' stacks; the queue's head is in the userdata, which each
- *         of those stacks keeps alive.
+ *         of those stacks keeps alive. A waiter's deadline leaves the heap before its wait ends.
  * Errors: a cancelled wait raises the signal and has left the queue. */
 #include "box.h"
 #include "fiber.h"
 #include "lib.h"
+#include "runtime.h"
 
 #define WAITLIST "rille.Waitlist"
 
@@ -19,16 +20,30 @@ struct waitlist {
 struct waiter {
   struct rille_op op;
   struct list link;
+  struct rille_deadline deadline; /* not in the heap if it waits without limit */
+  struct rille *rt;
+  bool woken;
 };
 
 static struct waitlist *check_waitlist(lua_State *L) { return luaL_checkudata(L, 1, WAITLIST); }
 
-static void wait_abort(struct rille_op *op) { list_remove(&((struct waiter *)op)->link); }
+/* Takes the waiter out of the queue and the heap. */
+static void leave(struct waiter *w) {
+  list_remove(&w->link);
+  rille_deadline_stop(w->rt, &w->deadline);
+}
+
+static void on_due(struct rille_deadline *d) {
+  struct waiter *w = LIST_ENTRY(d, struct waiter, deadline);
+  leave(w);
+  rille_op_done(&w->op);
+}
+
+static void wait_abort(struct rille_op *op) { leave((struct waiter *)op); }
 
 static int wait_finish(lua_State *L, struct rille_op *op) {
-  (void)L;
-  (void)op;
-  return 0;
+  lua_pushboolean(L, ((struct waiter *)op)->woken);
+  return 1;
 }
 
 static const struct rille_op_class wait_class = {"a wake-up", wait_abort, wait_finish};
@@ -52,13 +67,19 @@ static int l_check(lua_State *L) {
   return 0;
 }
 
-/* waitlist:wait(): parks the caller until it is woken */
+/* waitlist:wait([seconds]) -> woken: parks the caller until it is woken, or for so long */
 static int l_wait(lua_State *L) {
   struct waitlist *list = check_waitlist(L);
+  double seconds = lua_isnoneornil(L, 2) ? -1 : rille_check_seconds(L, 2);
   rille_check_wait(L, list->name);
   struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
   rille_op_init(&w->op, &wait_class);
   w->op.name = list->name;
+  w->rt = rille_of(L);
+  w->deadline = (struct rille_deadline){.due = on_due};
+  w->woken = false;
+  if (seconds >= 0 && !rille_deadline_start(w->rt, &w->deadline, seconds))
+    return luaL_error(L, "not enough memory");
   list_append(&list->waiters, &w->link);
   return rille_op_park(L, &w->op);
 }
@@ -66,9 +87,10 @@ static int l_wait(lua_State *L) {
 static int wake(lua_State *L, struct list *waiters, lua_Integer n) {
   lua_Integer woken = 0;
   for (; woken < n && !list_empty(waiters); woken++) {
-    struct list *first = waiters->next;
-    list_remove(first);
-    rille_op_done(&LIST_ENTRY(first, struct waiter, link)->op);
+    struct waiter *first = LIST_ENTRY(waiters->next, struct waiter, link);
+    leave(first);
+    first->woken = true;
+    rille_op_done(&first->op);
   }
   lua_pushinteger(L, woken);
   return 1;
