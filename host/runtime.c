@@ -182,14 +182,18 @@ static void limit_cleanup(struct rille *rt) {
     rt->overdue = true;
 }
 
+static void cancel_tasks(struct rille *rt) {
+  for (struct list *l = rt->tasks.next; l != &rt->tasks; l = l->next)
+    rille_task_cancel(LIST_ENTRY(l, struct rille_task, link));
+}
+
 void rille_stop(struct rille *rt, int status) {
   if (rt->stopping)
     return;
   rt->stopping = true;
   rt->status = status;
   limit_cleanup(rt);
-  for (struct list *l = rt->tasks.next; l != &rt->tasks; l = l->next)
-    rille_task_cancel(LIST_ENTRY(l, struct rille_task, link));
+  cancel_tasks(rt);
 }
 
 static void kill_tasks(struct rille *rt, const char *why) {
@@ -215,8 +219,13 @@ static void flush(struct rille *rt) {
     rille_stop(rt, 128 + SIGPIPE);
 }
 
-static void run_tasks(struct rille *rt) {
-  while (rt->task_count > 0) {
+/* Tasks are left to wait for: any, or such that keep the program alive. */
+static bool goes_on(const struct rille *rt, bool for_daemons) {
+  return rt->task_count > (for_daemons ? 0 : rt->daemon_count);
+}
+
+static void run_tasks(struct rille *rt, bool for_daemons) {
+  while (goes_on(rt, for_daemons)) {
     rille_fiber_run_ready(rt);
     if (rt->overdue) {
       kill_tasks(rt, "these tasks took too long to end and were killed");
@@ -224,7 +233,7 @@ static void run_tasks(struct rille *rt) {
       uv_ref((uv_handle_t *)&rt->prepare); /* with nothing alive libuv would not poll, not even for SIGINT */
       (void)uv_run(&rt->loop, UV_RUN_NOWAIT);
       uv_unref((uv_handle_t *)&rt->prepare);
-    } else if (rt->task_count > 0) {
+    } else if (goes_on(rt, for_daemons)) {
       flush(rt);
       if (uv_loop_alive(&rt->loop))
         (void)uv_run(&rt->loop, UV_RUN_ONCE);
@@ -234,11 +243,22 @@ static void run_tasks(struct rille *rt) {
   }
 }
 
+/* The program's tasks have ended: so do the daemons, and what they have spawned on the way. */
+static void end_daemons(struct rille *rt) {
+  while (rt->task_count > 0) {
+    limit_cleanup(rt);
+    cancel_tasks(rt);
+    run_tasks(rt, true);
+  }
+}
+
 int rille_run(struct rille *rt) {
-  run_tasks(rt);
+  run_tasks(rt, false);
+  end_daemons(rt);
   while (!rt->overdue && rt->at_end != NULL && rt->at_end(rt)) {
     limit_cleanup(rt);
-    run_tasks(rt);
+    run_tasks(rt, false);
+    end_daemons(rt);
   }
   rille_deadline_stop(rt, &rt->cleanup);
   return rt->status;

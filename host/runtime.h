@@ -6,7 +6,7 @@
  *   Deadlines are the runtime's: one heap, one uv_timer_t, so that a timer costs no handle, stops at
  * once, and fires in the order of its deadline, first come first served among equals.
  *
- * Owner.  rille_new makes the state and the loop, rille_close takes both down, in this order: tasks
+ * Owner.  rille_new makes the state and the loop, rille_close takes both down, in this order: daemons
  * cancelled and joined, generators closed (both within CLEANUP_SECONDS), lua_close (finalisers close what bindings hold),
  * the loop run until its last close callback, the loop closed.
  *
@@ -37,6 +37,7 @@ struct rille {
   bool (*at_end)(struct rille *rt); /* called when no task is left; true: look again; or NULL */
   struct list tasks;          /* every task that has not ended */
   uint32_t task_count;
+  uint32_t daemon_count;      /* those among them that do not keep the program alive */
   int anchors;                /* registry reference of the table that keeps live tasks */
   bool waiting;               /* the yield under way is a wait (told beside the values, R12) */
   bool passing;               /* the error being raised came from another coroutine */

@@ -232,6 +232,8 @@ void rille_task_finished(struct rille_task *t) {
   }
   list_remove(&t->link);
   rt->task_count--;
+  if (t->daemon)
+    rt->daemon_count--;
   lua_rawgeti(rt->L, LUA_REGISTRYINDEX, rt->anchors);
   luaL_unref(rt->L, -1, t->anchor);
   lua_pop(rt->L, 1);
@@ -309,6 +311,15 @@ static int l_spawn(lua_State *L) { return spawn(L, false); }
 
 /* spawn_owned(fn, ...) -> Task: its failure waits for whoever awaits it. */
 static int l_spawn_owned(lua_State *L) { return spawn(L, true); }
+
+/* spawn_daemon(fn, ...) -> Task: owned, and it does not keep the program alive. */
+static int l_spawn_daemon(lua_State *L) {
+  spawn(L, true);
+  struct rille_task *t = lua_touserdata(L, -1);
+  t->daemon = true;
+  t->fiber.rt->daemon_count++;
+  return 1;
+}
 
 static struct rille_task *check_task(lua_State *L) { return luaL_checkudata(L, 1, TASK); }
 
@@ -456,6 +467,13 @@ static int l_is_signal(lua_State *L) {
   return 1;
 }
 
+/* signalled(v) -> boolean: v is the signal of the running task, or of a scope that is open in it */
+static int l_signalled(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, rille_task_is_signal(L, rille_fiber_of(L)->task, 1));
+  return 1;
+}
+
 /* count() -> how many tasks have not ended */
 static int l_count(lua_State *L) {
   lua_pushinteger(L, rille_of(L)->task_count);
@@ -469,10 +487,12 @@ static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {"__newindex", l_new
 
 static const luaL_Reg lib[] = {{"spawn", l_spawn},
                                {"spawn_owned", l_spawn_owned},
+                               {"spawn_daemon", l_spawn_daemon},
                                {"current", l_current},
                                {"count", l_count},
                                {"is_cancelled", l_is_cancelled},
                                {"is_signal", l_is_signal},
+                               {"signalled", l_signalled},
                                {NULL, NULL}};
 
 int luaopen_rille_task(lua_State *L) {

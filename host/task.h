@@ -6,6 +6,9 @@
  * Owner.  A live task is kept by an anchor in the registry until it ends. Its results, or its error,
  * stay on the stack of its coroutine, which the Task userdata keeps.
  *
+ * A daemon is a task that does not keep the program alive: a stream's own. When only daemons are left they
+ * are cancelled, as what is left of the program is.
+ *
  * Errors.  A task that fails while nobody awaits it ends the program with its trace, status 1. */
 #ifndef RILLE_TASK_H
 #define RILLE_TASK_H
@@ -23,6 +26,7 @@ struct rille_task {
   int anchor;                /* in rt->anchors */
   int line;                  /* where it was spawned, in the function that is its user value */
   bool owned;                /* whoever spawned it looks after its error */
+  bool daemon;               /* it does not keep the program alive */
   bool cancelled;            /* ended by its own signal */
   bool exiting;              /* it called os.exit: no protected call keeps its signal */
   bool killed;               /* swallowed its signal SWALLOW_LIMIT times */
