@@ -7,7 +7,7 @@
 
 local check = require "rille.stream.check"
 local check_source = require("rille.stream.source").check
-local concurrent = require "rille.stream.concurrent"
+local new_pool = require "rille.stream.pool"
 local stage = require "rille.stream.stage"
 
 local reject_nil = check.reject_nil
@@ -27,7 +27,7 @@ function change.map(src, f, options)
   check.callable(f, 2, "map")
   options = check.options(options, 3, "map", { n = "n", ordered = "boolean" })
   if options.n and options.n > 1 then
-    return stage.each(concurrent("map", source, f, options.n, options.ordered ~= false))
+    return stage.each(new_pool("map", source, f, options.n, options.ordered ~= false))
   end
   return stage.new("map", source, function(_, emit)
     return function(v, ...)

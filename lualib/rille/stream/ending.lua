@@ -43,6 +43,24 @@ function ending.release(self, err, loop)
   end
 end
 
+--- Releases sources[first .. last], the last first, all of them whatever fails: an error of one is in flight
+--- for the next, which attaches its own to it. The first needs no protected call, of which Lua allows 200
+--- within each other: chains that start with a chain may be deep.
+---@param sources rille.Stream[]
+---@param first integer
+---@param last integer
+---@param err any in flight; nil for none
+---@param loop table|nil the loop that closes them early
+function ending.release_all(sources, first, last, err, loop)
+  local failure
+  for i = last, first + 1, -1 do
+    local ok, e = pcall(ending.release, sources[i], err, loop)
+    if not ok then failure, err = { e }, e end
+  end
+  if first <= last then ending.release(sources[first], err, loop) end
+  if failure then error(failure[1], 0) end
+end
+
 --- The last item has been passed on: the stream and what it was made from have ended.
 ---@param self rille.Stream
 function ending.exhaust(self)

@@ -8,8 +8,8 @@
 
 local check = require "rille.stream.check"
 local check_source = require("rille.stream.source").check
-local concurrent = require "rille.stream.concurrent"
 local fault = require "rille.host.fault"
+local new_pool = require "rille.stream.pool"
 local pipeline = require "rille.stream.pipeline"
 
 local reject_nil = check.reject_nil
@@ -54,7 +54,7 @@ function finish.each_do(src, f, options)
   check.callable(f, 2, "each_do")
   options = check.options(options, 3, "each_do", { n = "n" })
   if options.n and options.n > 1 then
-    run(concurrent("each_do", source, function(...)
+    run(new_pool("each_do", source, function(...)
       f(...)
       return true
     end, options.n, false), function() return true end)

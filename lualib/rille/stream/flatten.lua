@@ -13,49 +13,15 @@ local ending = require "rille.stream.ending"
 local source = require "rille.stream.source"
 local stage = require "rille.stream.stage"
 
-local close_root, exhaust, release = ending.close_root, ending.exhaust, ending.release
+local close_root, exhaust, release_all = ending.close_root, ending.exhaust, ending.release_all
 
 local flatten = {}
-
--- Releases sources[first .. last], the last first, all of them whatever fails: an error of one is in flight
--- for the next, which attaches its own to it. The first needs no protected call, of which Lua allows 200
--- within each other: chains that start with a chain may be deep.
-local function release_all(sources, first, last, err, loop)
-  local failure
-  for i = last, first + 1, -1 do
-    local ok, e = pcall(release, sources[i], err, loop)
-    if not ok then failure, err = { e }, e end
-  end
-  if first <= last then release(sources[first], err, loop) end
-  if failure then error(failure[1], 0) end
-end
-
--- The sources of `name`, without the last three values of f(gen()) (R6).
-local function check_sources(name, ...)
-  local args, n = { ... }, select("#", ...)
-  if n >= 4 and args[n - 1] == nil and args[n] ~= nil and rawequal(args[n], args[n - 2])
-    and rawequal(args[n], args[n - 3]) and check.is_callable(args[n]) then
-    n = n - 3
-  end
-  local sources, seen = {}, {}
-  for i = 1, n do
-    local x = args[i]
-    local opened, expected = source.open(x)
-    if not opened then check.refuse(i, name, expected) end
-    if type(x) ~= "function" and check.is_callable(x) then
-      if seen[x] then check.refuse(i, name, "the same stream is given twice") end
-      seen[x] = true
-    end
-    sources[i] = opened
-  end
-  return sources, n
-end
 
 --- The items of each source, one source after the other. A source is closed before the next one starts.
 ---@param ... rille.Source
 ---@return rille.Stream
 function flatten.chain(...)
-  local sources, n = check_sources("chain", ...)
+  local sources, n = source.check_all("chain", ...)
   local self = stage.root("chain")
   local at = 1
   function self.closer(err, loop)

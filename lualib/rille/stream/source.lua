@@ -109,6 +109,29 @@ function source.check(x, position, name)
   return self
 end
 
+--- The streams over the arguments of an operator, which calls this directly, without the last three values
+--- of f(gen()) (R6).
+---@return rille.Stream[], integer n
+function source.check_all(name, ...)
+  local args, n = { ... }, select("#", ...)
+  if n >= 4 and args[n - 1] == nil and args[n] ~= nil and rawequal(args[n], args[n - 2])
+    and rawequal(args[n], args[n - 3]) and check.is_callable(args[n]) then
+    n = n - 3
+  end
+  local streams, seen = {}, {}
+  for i = 1, n do
+    local x = args[i]
+    local opened, expected = source.open(x)
+    if not opened then check.refuse(i, name, expected) end
+    if type(x) ~= "function" and check.is_callable(x) then
+      if seen[x] then check.refuse(i, name, "the same stream is given twice") end
+      seen[x] = true
+    end
+    streams[i] = opened
+  end
+  return streams, n
+end
+
 --- A stream of anything that can be iterated: a stream, a generator function, an iterator function with
 --- its state, control and closing values (`from(pairs(t))`, `from(io.lines(path))`), or a list. A stream
 --- and a generator are returned as they are; of a generator function it is a new generator. Closes x if x

@@ -1,0 +1,315 @@
+--- rille.stream.nursery: the tasks that belong to a stream, and the roots that take items from them
+--- (internal).
+-- Model:  workers are tasks of the stream. They make items ready and wake the consumer, who waits in a step
+--         of the stream. Workers go on while the consumer's body runs; they are daemons, so that a stream
+--         that nobody closed does not keep the program alive.
+-- Owner:  the root of a stream owns its nursery, and the nursery its workers and sources. `close` cancels
+--         the workers, waits for their cleanup, then closes the sources, the last acquired first. A stream
+--         that is dropped while it has workers is reported and closed by a task of its own: so nothing that
+--         a worker holds may lead to the stream.
+-- Errors: the first error of a worker cancels the others at once. The consumer takes what was ready before
+--         it, and then gets it, as the same object. Later errors are attached to it as suppressed.
+
+local ending = require "rille.stream.ending"
+local fault = require "rille.host.fault"
+local stage = require "rille.stream.stage"
+local task = require "rille.host.task"
+local waitlist = require "rille.host.waitlist"
+
+---@class rille.Nursery
+---@field name string the operator
+---@field sources rille.Stream[] in the order in which they were acquired
+---@field closed boolean
+---@field cause rille.Worker|nil the worker whose error came first
+---@field on_close nil|fun() wakes who else waits for the nursery
+---@field private workers table<rille.Worker, true> those that have not ended by themselves
+---@field private born integer workers made
+---@field private arrival rille.Waitlist the consumer waits here
+---@field private reported boolean the consumer has got the first error
+local Nursery = {}
+Nursery.__index = Nursery
+
+---@class rille.Worker
+---@field nursery rille.Nursery
+---@field id integer order of birth
+---@field task rille.Task
+---@field dismissed boolean|nil its signal is no failure
+---@field failure table|nil { error }
+local Worker = {}
+
+local nursery = {}
+
+--- Starts nothing.
+---@param name string the operator
+---@param sources rille.Stream[]
+---@return rille.Nursery
+function nursery.new(name, sources)
+  return setmetatable({
+    name = name, sources = sources, closed = false, workers = {}, born = 0, reported = false,
+    arrival = waitlist.new("the tasks of its stream"),
+  }, Nursery)
+end
+
+--- True while workers may go on.
+---@return boolean
+function Nursery:is_open()
+  return not (self.cause or self.closed)
+end
+
+local function cancel_others(self, except)
+  for worker in pairs(self.workers) do
+    if worker ~= except then worker.task:cancel("its stream was closed") end
+  end
+end
+
+-- A worker's function is left: by its end, by an error, or by a signal.
+function Worker.__close(worker, err)
+  local self = worker.nursery
+  if worker.done or worker.dismissed and task.is_signal(worker.task, err) and not err.suppressed then
+    self.workers[worker] = nil
+    return
+  end
+  worker.failure = { err }
+  if not self:is_open() then return end
+  self.cause = worker
+  cancel_others(self, worker)
+  self.arrival:wake_all()
+end
+
+local function work(worker, fn, ...)
+  local _ <close> = worker
+  fn(...)
+  worker.done = true
+end
+
+--- Starts a task of the stream that calls fn(...).
+---@return rille.Worker
+function Nursery:spawn(fn, ...)
+  self.born = self.born + 1
+  local worker = setmetatable({ nursery = self, id = self.born }, Worker)
+  self.workers[worker] = true
+  worker.task = task.spawn_daemon(work, worker, fn, ...)
+  worker.task.name = ("%s of a stream"):format(self.name)
+  return worker
+end
+
+--- Takes on a source, which is closed before those that are there already.
+---@param source rille.Stream
+function Nursery:adopt(source)
+  self.sources[#self.sources + 1] = source
+end
+
+--- Cancels a worker, waits for its cleanup, and closes the source that it works on.
+---@param worker rille.Worker
+---@param source rille.Stream
+function Nursery:dismiss(worker, source)
+  worker.dismissed = true
+  worker.task:cancel("its stream needs no more of it")
+  worker.task:join()
+  ending.release(source)
+  self:forget(source)
+end
+
+--- A source has ended: there is nothing to close.
+---@param source rille.Stream
+function Nursery:forget(source)
+  for i, other in ipairs(self.sources) do
+    if other == source then return table.remove(self.sources, i) end
+  end
+end
+
+--- Wakes the consumer: something is ready, or the end is.
+function Nursery:wake()
+  self.arrival:wake_all()
+end
+
+--- Raises why nothing more becomes ready: the first error, with its story, or that the stream was closed.
+function Nursery:check()
+  if self.closed then error("stream closed by another task", 0) end
+  if self.cause then
+    self.reported = true
+    self.cause.task:await()
+  end
+end
+
+--- Parks the consumer until it is woken, or for so long. Raises if there is nothing to wait for.
+---@param seconds? number
+---@return boolean woken
+function Nursery:wait(seconds)
+  self:check()
+  return self.arrival:wait(seconds)
+end
+
+--- Raises unless the consumer could wait: nothing is started where it could not.
+function Nursery:check_wait()
+  self.arrival:check()
+end
+
+--- True in a worker, which cannot wait for its own end.
+---@return boolean
+function Nursery:is_inside()
+  local current = task.current()
+  for worker in pairs(self.workers) do
+    if worker.task == current then return true end
+  end
+  return false
+end
+
+--- Makes a consumer that waits in a step raise. For a close from another task.
+function Nursery:interrupt()
+  self.closed = true
+  if self.on_close then self.on_close() end
+  self.arrival:wake_all()
+end
+
+-- The workers that have not ended by themselves, the oldest first.
+local function by_age(self)
+  local workers = {}
+  for worker in pairs(self.workers) do workers[#workers + 1] = worker end
+  table.sort(workers, function(a, b) return a.id < b.id end)
+  return workers
+end
+
+-- Waits for the workers, the newest first, then closes the sources. What a signal interrupts is done by
+-- calling it again.
+local function join(self, err, loop)
+  local workers = by_age(self)
+  for i = #workers, 1, -1 do workers[i].task:join() end
+  local sources = self.sources
+  self.sources = {}
+  ending.release_all(sources, 1, #sources, err, loop)
+end
+
+-- The errors of the workers that the consumer has not seen: what a worker failed with, or what went wrong
+-- in the cleanup of one that was cancelled.
+local function unseen_failures(self, err)
+  local list = {}
+  for _, worker in ipairs(by_age(self)) do
+    local failure = worker.failure and worker.failure[1]
+    if worker.failure and not rawequal(failure, err) then
+      if task.is_signal(worker.task, failure) then
+        for _, later in ipairs(failure.suppressed or {}) do list[#list + 1] = { later, worker } end
+      else
+        list[#list + 1] = { failure, worker }
+      end
+    end
+  end
+  return list
+end
+
+local function show(failure)
+  io.stderr:write("rille: error in work that was not asked for: ", fault.traceback(failure), "\n")
+end
+
+-- Attaches to err the errors that it does not replace. Without one: an error of the look-ahead, of an
+-- item that the consumer did not ask for, is shown; the first error of the cleanup is returned.
+local function settle(self, err)
+  local first
+  for _, entry in ipairs(unseen_failures(self, err)) do
+    local failure, worker = entry[1], entry[2]
+    if err ~= nil then
+      fault.suppress(err, failure)
+    elseif worker == self.cause and not self.reported then
+      show(failure)
+    elseif not first then
+      first = { failure }
+    else
+      fault.suppress(first[1], failure)
+    end
+  end
+  self.reported = true
+  return first
+end
+
+--- Cancels the workers, waits until their cleanup is done, closes the sources. Idempotent.
+---@param err any the error in flight, which an error of the cleanup does not replace; nil for none
+---@param loop table|nil the loop that closes the stream early
+function Nursery:close(err, loop)
+  self:interrupt()
+  cancel_others(self)
+  do -- a signal strikes at most once before it is caught: what it interrupts is done on the way out
+    local _ <close> = setmetatable({}, { __close = function(_, signal) join(self, err or signal, loop) end })
+    join(self, err, loop)
+  end
+  local failure = settle(self, err)
+  self.workers = {}
+  if failure then error(failure[1], 0) end
+end
+
+-- Roots ---------------------------------------------------------------------------------------
+
+-- Closes the nursery of a stream that was dropped. The task is the program's, not the stream's.
+local function abandon(self)
+  local ok, err = pcall(self.close, self)
+  if not ok then
+    warn("rille: error while closing a stream that was dropped: " .. fault.traceback(err))
+  end
+end
+
+local function is_live(self)
+  for worker in pairs(self.workers) do
+    if not worker.failure then return true end
+  end
+  return false
+end
+
+-- The stream alone holds its guard: it is collected with the stream.
+local Guard = {
+  __gc = function(guard)
+    local self = guard.nursery
+    if self.closed then return end
+    if is_live(self) then
+      warn(("rille: the stream '%s' made at %s was dropped before its end; its tasks are cancelled now. Close it: ")
+        :format(self.name, guard.where), "'for v in s do', or 'local s <close> = ...'")
+      task.spawn(abandon, self).name = "cleanup of a stream"
+    elseif self.cause and not self.reported then
+      show(self.cause.failure[1])
+    end
+  end,
+}
+
+-- The line of the script that makes a stream.
+local function birthplace()
+  local level, info = 3, nil
+  repeat
+    level = level + 1
+    info = debug.getinfo(level, "Sl")
+  until not info or info.currentline > 0 and not info.source:find("^@rille[/.]")
+  return info and ("%s:%d"):format(info.short_src, info.currentline) or "?"
+end
+
+--- Makes the root of a stream over a nursery.
+---@param self rille.Nursery
+---@param begin fun(state: any) starts the workers, when the first item is asked for
+---@param take fun(state: any): ... the next item, or nil at the end; may wait in Nursery.wait
+---@param state any what both are called with; it does not lead to the stream
+---@return rille.Stream root
+function nursery.root(self, begin, take, state)
+  local root = stage.root(self.name)
+  local begun = false
+  root.guard = setmetatable({ nursery = self, where = birthplace() }, Guard)
+  function root.closer(err, loop) return self:close(err, loop) end
+  function root.interrupt() self:interrupt() end
+  function root.is_inside() return self:is_inside() end
+  function root.produce(emit, finish)
+    local function relay(v, ...)
+      if v == nil then
+        ending.close_root(root)
+        return finish()
+      end
+      return emit(v, ...)
+    end
+    return function()
+      if not root.closer then return finish() end
+      if not begun then
+        self:check_wait()
+        begun = true
+        begin(state)
+      end
+      return relay(take(state))
+    end
+  end
+  return root
+end
+
+return nursery
