@@ -14,7 +14,11 @@ local choose = require "rille.stream.choose"
 local finish = require "rille.stream.finish"
 local flatten = require "rille.stream.flatten"
 local generator = require "rille.host.generator"
+local merge = require "rille.stream.merge"
+local recover = require "rille.stream.recover"
+local share = require "rille.stream.share"
 local source = require "rille.stream.source"
+local time = require "rille.stream.time"
 
 ---@alias rille.Source rille.Stream|rille.Generator|fun(...): ...|any[] what an operator takes items from
 
@@ -26,13 +30,20 @@ local source = require "rille.stream.source"
 ---@class rille.StreamOperators
 local operators = {
   chain = flatten.chain,
+  merge = merge.merge,
+  zip = merge.zip,
+  latest = merge.latest,
+  race = merge.race,
 
   map = change.map,
   tap = change.tap,
   enumerate = change.enumerate,
   scan = change.scan,
   chunks = change.chunks,
+  window = change.window,
+  batch = time.batch,
   flat_map = flatten.flat_map,
+  switch_map = flatten.switch_map,
   flatten = flatten.flatten,
 
   filter = choose.filter,
@@ -40,6 +51,18 @@ local operators = {
   drop = choose.drop,
   take_while = choose.take_while,
   drop_while = choose.drop_while,
+  distinct = choose.distinct,
+  take_until = require "rille.stream.until",
+
+  buffer = require "rille.stream.buffer",
+  spaceout = time.spaceout,
+  debounce = time.debounce,
+  timeout = time.timeout,
+
+  catch = recover.catch,
+
+  tee = require "rille.stream.tee",
+  share = share.share,
 
   collect = finish.collect,
   each_do = finish.each_do,
@@ -56,12 +79,17 @@ local operators = {
 local stream = {
   from = source.from,
   range = require "rille.stream.range",
+  interval = time.interval,
+  producer = require "rille.stream.producer",
+  repeating = source.repeating,
+  retry = recover.retry,
 }
 
 for name, operator in pairs(operators) do
   stream[name] = operator
   Stream.__index[name] = operator
   generator.methods[name] = operator
+  share.methods[name] = operator
 end
 
 return stream

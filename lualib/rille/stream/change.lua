@@ -1,5 +1,5 @@
 --- rille.stream.change: the operators that make other items of the items: map, scan, enumerate, tap,
---- chunks.
+--- chunks, window.
 -- Model:  stages. What one has counted or gathered belongs to its stream and not to the functions that are
 --         put together, which may happen more than once.
 -- Owner:  each stream owns its source.
@@ -25,7 +25,7 @@ local change = {}
 function change.map(src, f, options)
   local source = check_source(src, 1, "map")
   check.callable(f, 2, "map")
-  options = check.options(options, 3, "map", { n = "n", ordered = "boolean" })
+  options = check.options(options, 3, "map", { n = 1, ordered = "boolean" })
   if options.n and options.n > 1 then
     return stage.each(new_pool("map", source, f, options.n, options.ordered ~= false))
   end
@@ -119,6 +119,36 @@ function change.chunks(src, n)
       if not chunk then return finish() end
       self.partial = nil
       return emit(chunk)
+    end
+  end)
+end
+
+--- Lists of n items that follow each other, each list `pace` items further on. An item of several values is
+--- a list of them. Of fewer than n items there is none.
+---@param src rille.Source
+---@param n integer >= 1
+---@param pace? integer >= 1; 1 by default
+---@return rille.Stream
+function change.window(src, n, pace)
+  local source = check_source(src, 1, "window")
+  n = check.count(n, 2, "window", 1)
+  pace = check.optional(src, pace)
+  pace = pace == nil and 1 or check.count(pace, 3, "window", 1)
+  local items, skip = {}, 0
+  return stage.new("window", source, function(upstream, emit)
+    return function(v, ...)
+      if v == nil then reject_nil(source) end
+      if skip > 0 then
+        skip = skip - 1
+        return upstream.pull()
+      end
+      if select("#", ...) > 0 then v = { v, ... } end
+      items[#items + 1] = v
+      if #items < n then return upstream.pull() end
+      local list = items
+      items = table.move(list, pace + 1, n, 1, {})
+      skip = math.max(pace - n, 0)
+      return emit(list)
     end
   end)
 end

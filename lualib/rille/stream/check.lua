@@ -43,6 +43,17 @@ function check.is_callable(v)
   return meta ~= nil and meta.__call ~= nil
 end
 
+--- Refuses an argument that is not as it should be.
+---@generic T
+---@param ok T
+---@param expected string what it should be: "a list"
+---@param v any the argument
+---@return T ok
+function check.expect(ok, position, name, expected, v)
+  if not ok then refuse(position, name, ("%s expected, got %s"):format(expected, type_name(v))) end
+  return ok
+end
+
 function check.callable(f, position, name)
   if not check.is_callable(f) then
     refuse(position, name, "function expected, got " .. type_name(f))
@@ -65,6 +76,21 @@ function check.count(n, position, name, least)
   return integer
 end
 
+--- What is wrong with a number of seconds; nil if nothing is: 0 <= seconds < 1e9.
+---@return string|nil
+function check.seconds_complaint(seconds)
+  if type(seconds) ~= "number" then
+    return "number expected, got " .. (seconds == nil and "no value" or type_name(seconds))
+  end
+  return not (seconds >= 0 and seconds < 1e9) and "seconds out of range" or nil
+end
+
+function check.seconds(seconds, position, name)
+  local complaint = check.seconds_complaint(seconds)
+  if complaint then refuse(position, name, complaint) end
+  return seconds
+end
+
 function check.number(n, position, name)
   if type(n) ~= "number" then
     refuse(position, name, "number expected, got " .. type_name(n))
@@ -79,8 +105,28 @@ function check.string(s, position, name)
   end
 end
 
+-- What is wrong with the value of an option; nil if nothing is.
+local function mismatch(value, expected)
+  if type(expected) == "function" then
+    return expected(value)
+  elseif type(expected) == "number" then
+    if to_integer(value, expected) then return nil end
+    return ("an integer >= %d expected, got %s"):format(expected, describe(value))
+  elseif type(expected) == "table" then
+    if expected[value] ~= nil then return nil end
+    local names = {}
+    for word in pairs(expected) do names[#names + 1] = ("'%s'"):format(word) end
+    table.sort(names)
+    return ("%s expected, got %s"):format(table.concat(names, " or "),
+      type(value) == "string" and ("'%s'"):format(value) or describe(value))
+  elseif type(value) ~= expected then
+    return ("%s expected, got %s"):format(expected, type_name(value))
+  end
+end
+
 --- The options of an operator, an empty table for none.
----@param known table<string, string> the type of each option; "n" is an integer >= 1
+---@param known table<string, any> of each option, its type; or for an integer the least that it may be; or
+--- a table whose keys are the values that it may have; or a function that says what is wrong with a value
 ---@return table
 function check.options(options, position, name, known)
   if options == nil then return {} end
@@ -91,17 +137,19 @@ function check.options(options, position, name, known)
     local expected = known[key]
     if not expected then
       refuse(position, name, ("unknown option '%s'"):format(tostring(key)))
-    elseif expected == "n" then
-      if not to_integer(value, 1) then
-        refuse(position, name,
-          ("bad option 'n' (an integer >= 1 expected, got %s)"):format(describe(value)))
-      end
-    elseif type(value) ~= expected then
-      refuse(position, name,
-        ("bad option '%s' (%s expected, got %s)"):format(key, expected, type_name(value)))
     end
+    local complaint = mismatch(value, expected)
+    if complaint then refuse(position, name, ("bad option '%s' (%s)"):format(key, complaint)) end
   end
   return options
+end
+
+--- The last of an operator's arguments, if it is a table of options and not a list of items.
+---@return table|nil
+function check.trailing_options(...)
+  local last = select("#", ...) > 0 and select(-1, ...)
+  local is_table = type(last) == "table" and getmetatable(last) == nil
+  return is_table and #last == 0 and next(last) ~= nil and last or nil
 end
 
 --- An optional argument. f(gen()) passes four values: the last three are no arguments (R6).

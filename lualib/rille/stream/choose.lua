@@ -1,5 +1,5 @@
 --- rille.stream.choose: the operators that pass on some of the items: filter, take, drop, take_while,
---- drop_while.
+--- drop_while, distinct.
 -- Model:  stages. How far one has come belongs to its stream and not to the functions that are put
 --         together, which may happen more than once.
 -- Owner:  each stream owns its source, and closes it as soon as it needs no more.
@@ -126,6 +126,28 @@ function choose.drop_while(src, pred)
         if pred(v, ...) then return upstream.pull() end
         dropping = false
       end
+      return emit(v, ...)
+    end
+  end)
+end
+
+--- The items without those that are equal (==) to the one before: by their first value, or by what key
+--- returns for them.
+---@param src rille.Source
+---@param key? fun(...): any
+---@return rille.Stream
+function choose.distinct(src, key)
+  local source = check_source(src, 1, "distinct")
+  key = check.optional(src, key)
+  if key ~= nil then check.callable(key, 2, "distinct") end
+  local last, begun
+  return stage.new("distinct", source, function(upstream, emit)
+    return function(v, ...)
+      if v == nil then reject_nil(source) end
+      local k = v
+      if key then k = key(v, ...) end
+      if begun and k == last then return upstream.pull() end
+      last, begun = k, true
       return emit(v, ...)
     end
   end)

@@ -52,7 +52,7 @@ end
 function finish.each_do(src, f, options)
   local source = check_source(src, 1, "each_do")
   check.callable(f, 2, "each_do")
-  options = check.options(options, 3, "each_do", { n = "n" })
+  options = check.options(options, 3, "each_do", { n = 1 })
   if options.n and options.n > 1 then
     run(new_pool("each_do", source, function(...)
       f(...)

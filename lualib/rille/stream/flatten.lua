@@ -1,7 +1,8 @@
 --- rille.stream.flatten: the operators that give the items of several streams, one stream after the
---- other: chain, flat_map, flatten.
--- Model:  roots. The stream whose turn it is comes under the root's lock, and its functions pass its items
---         straight on: there is no step in between.
+--- other: chain, flat_map, switch_map, flatten.
+-- Model:  roots (those that take several streams at the same time are in rille.stream.switch). The stream
+--         whose turn it is comes under the root's lock, and its functions pass its items straight on: there
+--         is no step in between.
 -- Owner:  the root owns the streams that it was given, and the one that it made of an item. Each is closed
 --         before the next one starts, what is left in reverse order.
 -- Errors: a bad argument blames the line that makes the stream. If several cleanups fail, the first error
@@ -12,6 +13,7 @@ local compile = require("rille.stream.pipeline").compile
 local ending = require "rille.stream.ending"
 local source = require "rille.stream.source"
 local stage = require "rille.stream.stage"
+local switch = require "rille.stream.switch"
 
 local close_root, exhaust, release_all = ending.close_root, ending.exhaust, ending.release_all
 
@@ -21,7 +23,7 @@ local flatten = {}
 ---@param ... rille.Source
 ---@return rille.Stream
 function flatten.chain(...)
-  local sources, n = source.check_all("chain", ...)
+  local sources, n = source.check_all("chain", select("#", ...), ...)
   local self = stage.root("chain")
   local at = 1
   function self.closer(err, loop)
@@ -51,13 +53,6 @@ function flatten.chain(...)
   return stage.each(self)
 end
 
--- The stream that an item was turned into.
-local function open_inner(name, ...)
-  local inner, expected = source.open(...)
-  if not inner then error(("bad result of the function of '%s' (%s)"):format(name, expected), 0) end
-  return inner
-end
-
 -- A root: the items of the streams that f makes of the items.
 local function flat(name, outer, f)
   local self = stage.root(name)
@@ -79,7 +74,7 @@ local function flat(name, outer, f)
     end
     outer_pull = compile(outer, function(v, ...)
       if v == nil then check.reject_nil(outer) end
-      inner = open_inner(name, f(v, ...))
+      inner = source.open_inner(name, f(v, ...))
       begin()
       return inner_pull()
     end, function()
@@ -100,19 +95,31 @@ local function flat(name, outer, f)
 end
 
 --- The items of what f returns for each item: a stream, a generator function, an iterator or a list. One
---- after the other: each is closed before the next one starts.
+--- after the other: each is closed before the next one starts. With n > 1 up to n of them at the same time,
+--- each one item ahead: as they come, or `ordered`.
 ---@param src rille.Source
 ---@param f fun(...): rille.Source
----@param options? { n: integer? } n: 1
+---@param options? { n: integer?, ordered: boolean? } n: 1; ordered: false
 ---@return rille.Stream
 function flatten.flat_map(src, f, options)
   local outer = source.check(src, 1, "flat_map")
   check.callable(f, 2, "flat_map")
-  options = check.options(options, 3, "flat_map", { n = "n" })
+  options = check.options(options, 3, "flat_map", { n = 1, ordered = "boolean" })
   if options.n and options.n > 1 then
-    error("bad argument #3 to 'flat_map' (bad option 'n': streams are taken one at a time)", 2)
+    return stage.each(switch.flat("flat_map", outer, f, options.n, options.ordered))
   end
   return stage.each(flat("flat_map", outer, f))
+end
+
+--- The items of what f returns for the latest item: an item that comes closes the stream of the one before
+--- it, and what that had not delivered is dropped.
+---@param src rille.Source
+---@param f fun(...): rille.Source
+---@return rille.Stream
+function flatten.switch_map(src, f)
+  local outer = source.check(src, 1, "switch_map")
+  check.callable(f, 2, "switch_map")
+  return stage.each(switch.latest("switch_map", outer, f))
 end
 
 local function identity(v) return v end

@@ -10,6 +10,7 @@
 -- Errors: the first error of a worker cancels the others at once. The consumer takes what was ready before
 --         it, and then gets it, as the same object. Later errors are attached to it as suppressed.
 
+local pass = require("rille.host.cancel_scope").pass
 local ending = require "rille.stream.ending"
 local fault = require "rille.host.fault"
 local stage = require "rille.stream.stage"
@@ -21,7 +22,7 @@ local waitlist = require "rille.host.waitlist"
 ---@field sources rille.Stream[] in the order in which they were acquired
 ---@field closed boolean
 ---@field cause rille.Worker|nil the worker whose error came first
----@field on_close nil|fun() wakes who else waits for the nursery
+---@field on_stop nil|fun() nothing more becomes ready: wakes who else waits for that
 ---@field private workers table<rille.Worker, true> those that have not ended by themselves
 ---@field private born integer workers made
 ---@field private arrival rille.Waitlist the consumer waits here
@@ -33,6 +34,7 @@ Nursery.__index = Nursery
 ---@field nursery rille.Nursery
 ---@field id integer order of birth
 ---@field task rille.Task
+---@field done boolean|nil it has ended by itself
 ---@field dismissed boolean|nil its signal is no failure
 ---@field failure table|nil { error }
 local Worker = {}
@@ -62,18 +64,31 @@ local function cancel_others(self, except)
   end
 end
 
+-- Nothing more becomes ready.
+local function stop(self)
+  if self.on_stop then self.on_stop() end
+  self.arrival:wake_all()
+end
+
+-- What went wrong in a worker that was left with err. Of a signal, what its cleanup failed with: nobody
+-- would see what is attached to a signal.
+local function failure_of(worker, err)
+  if not task.is_signal(worker.task, err) then return { err } end
+  local later = err.suppressed or {}
+  for i = 2, #later do fault.suppress(later[1], later[i]) end
+  return later[1] ~= nil and { later[1] } or nil
+end
+
 -- A worker's function is left: by its end, by an error, or by a signal.
 function Worker.__close(worker, err)
   local self = worker.nursery
-  if worker.done or worker.dismissed and task.is_signal(worker.task, err) and not err.suppressed then
-    self.workers[worker] = nil
-    return
-  end
-  worker.failure = { err }
-  if not self:is_open() then return end
+  worker.failure = not worker.done and failure_of(worker, err) or nil
+  if not worker.failure then self.workers[worker] = nil end
+  if worker.done or worker.dismissed and not worker.failure or not self:is_open() then return end
+  worker.failure = worker.failure or { err } -- somebody cancelled it: the stream cannot go on
   self.cause = worker
   cancel_others(self, worker)
-  self.arrival:wake_all()
+  stop(self)
 end
 
 local function work(worker, fn, ...)
@@ -128,7 +143,7 @@ function Nursery:check()
   if self.closed then error("stream closed by another task", 0) end
   if self.cause then
     self.reported = true
-    self.cause.task:await()
+    pass(self.cause.failure[1])
   end
 end
 
@@ -158,8 +173,7 @@ end
 --- Makes a consumer that waits in a step raise. For a close from another task.
 function Nursery:interrupt()
   self.closed = true
-  if self.on_close then self.on_close() end
-  self.arrival:wake_all()
+  stop(self)
 end
 
 -- The workers that have not ended by themselves, the oldest first.
@@ -180,34 +194,19 @@ local function join(self, err, loop)
   ending.release_all(sources, 1, #sources, err, loop)
 end
 
--- The errors of the workers that the consumer has not seen: what a worker failed with, or what went wrong
--- in the cleanup of one that was cancelled.
-local function unseen_failures(self, err)
-  local list = {}
-  for _, worker in ipairs(by_age(self)) do
-    local failure = worker.failure and worker.failure[1]
-    if worker.failure and not rawequal(failure, err) then
-      if task.is_signal(worker.task, failure) then
-        for _, later in ipairs(failure.suppressed or {}) do list[#list + 1] = { later, worker } end
-      else
-        list[#list + 1] = { failure, worker }
-      end
-    end
-  end
-  return list
-end
-
 local function show(failure)
   io.stderr:write("rille: error in work that was not asked for: ", fault.traceback(failure), "\n")
 end
 
--- Attaches to err the errors that it does not replace. Without one: an error of the look-ahead, of an
--- item that the consumer did not ask for, is shown; the first error of the cleanup is returned.
+-- Attaches to err the errors of workers that it does not replace. Without one: an error of the look-ahead,
+-- of an item that the consumer did not ask for, is shown; the first error of the cleanup is returned.
 local function settle(self, err)
   local first
-  for _, entry in ipairs(unseen_failures(self, err)) do
-    local failure, worker = entry[1], entry[2]
-    if err ~= nil then
+  for _, worker in ipairs(by_age(self)) do
+    local failure = worker.failure and worker.failure[1]
+    if not worker.failure or rawequal(failure, err) or task.is_signal(worker.task, failure) then -- told
+      goto continue
+    elseif err ~= nil then
       fault.suppress(err, failure)
     elseif worker == self.cause and not self.reported then
       show(failure)
@@ -216,6 +215,7 @@ local function settle(self, err)
     else
       fault.suppress(first[1], failure)
     end
+    ::continue::
   end
   self.reported = true
   return first
@@ -253,29 +253,35 @@ local function is_live(self)
   return false
 end
 
--- The stream alone holds its guard: it is collected with the stream.
 local Guard = {
   __gc = function(guard)
     local self = guard.nursery
     if self.closed then return end
     if is_live(self) then
-      warn(("rille: the stream '%s' made at %s was dropped before its end; its tasks are cancelled now. Close it: ")
-        :format(self.name, guard.where), "'for v in s do', or 'local s <close> = ...'")
+      warn(("rille: the stream '%s' made at %s was dropped before its end; its tasks are cancelled now. ")
+        :format(self.name, guard.where), "Close it: 'for v in s do', or 'local s <close> = ...'")
       task.spawn(abandon, self).name = "cleanup of a stream"
-    elseif self.cause and not self.reported then
-      show(self.cause.failure[1])
+    else
+      settle(self)
     end
   end,
 }
 
 -- The line of the script that makes a stream.
 local function birthplace()
-  local level, info = 3, nil
-  repeat
+  local level = 4
+  local info = debug.getinfo(level, "Sl")
+  while info and (info.currentline < 0 or info.source:find("^@rille[/.]")) do
     level = level + 1
     info = debug.getinfo(level, "Sl")
-  until not info or info.currentline > 0 and not info.source:find("^@rille[/.]")
+  end
   return info and ("%s:%d"):format(info.short_src, info.currentline) or "?"
+end
+
+--- The guard of a nursery: closes it if it is collected. The stream alone holds it.
+---@param self rille.Nursery
+function nursery.guard(self)
+  return setmetatable({ nursery = self, where = birthplace() }, Guard)
 end
 
 --- Makes the root of a stream over a nursery.
@@ -287,7 +293,7 @@ end
 function nursery.root(self, begin, take, state)
   local root = stage.root(self.name)
   local begun = false
-  root.guard = setmetatable({ nursery = self, where = birthplace() }, Guard)
+  root.guard = nursery.guard(self)
   function root.closer(err, loop) return self:close(err, loop) end
   function root.interrupt() self:interrupt() end
   function root.is_inside() return self:is_inside() end

@@ -144,6 +144,6 @@ return function(name, source, f, n, ordered)
     idle = waitlist.new("its stream's consumer"),
     pulling = false, granted = false, parked = false, ended = false,
   }
-  pool.nursery.on_close = function() pool.idle:wake_all() end
+  pool.nursery.on_stop = function() pool.idle:wake_all() end
   return nursery.root(pool.nursery, staff, next_result, pool)
 end

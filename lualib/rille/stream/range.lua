@@ -6,6 +6,7 @@
 
 local check = require "rille.stream.check"
 local close_root = require("rille.stream.ending").close_root
+local spaceout = require("rille.stream.time").spaceout
 local stage = require "rille.stream.stage"
 
 -- n // d, of n as an unsigned number, for d > 0.
@@ -47,13 +48,15 @@ end
 ---@param a number
 ---@param b? number
 ---@param pace? number the step, 1 by default; not 0
+---@param seconds? number at least so long between two of them
 ---@return rille.Stream
-return function(a, b, pace)
+return function(a, b, pace, seconds)
   check.number(a, 1, "range")
   if b ~= nil then check.number(b, 2, "range") end
   if pace == nil then pace = 1 end
   check.number(pace, 3, "range")
   if pace == 0 then error("bad argument #3 to 'range' (step is zero)", 2) end
+  if seconds ~= nil then check.seconds(seconds, 4, "range") end
   local self = stage.root("range")
   local n, k = count(a, b, pace), 0
   function self.closer() n = k end
@@ -68,5 +71,6 @@ return function(a, b, pace)
       return emit(a + i * pace)
     end
   end
+  if seconds then return spaceout(self, seconds) end
   return stage.each(self)
 end

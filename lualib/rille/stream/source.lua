@@ -93,12 +93,22 @@ function source.open(x, state, control, closing)
     return from_iterator(generator, nil, nil, generator)
   end
   if type(x) == "function" then return from_iterator(x, state, control, closing) end
+  if meta and meta.__stream then return source.open(meta.__stream(x)) end
   if meta and meta.__call then
     if closing == nil and state == nil and meta.__close then closing = x end
     return from_iterator(x, state, control, closing)
   end
   if type(x) == "table" then return from_list(x) end
   return nil, EXPECTED:format(check.type_name(x))
+end
+
+--- The stream that the function of an operator has turned an item into.
+---@param name string the operator
+---@return rille.Stream
+function source.open_inner(name, ...)
+  local inner, expected = source.open(...)
+  if not inner then error(("bad result of the function of '%s' (%s)"):format(name, expected), 0) end
+  return inner
 end
 
 --- The stream over an argument of an operator, which calls this directly (rille.stream.check).
@@ -111,9 +121,11 @@ end
 
 --- The streams over the arguments of an operator, which calls this directly, without the last three values
 --- of f(gen()) (R6).
+---@param name string the operator
+---@param n integer how many of the arguments are sources
 ---@return rille.Stream[], integer n
-function source.check_all(name, ...)
-  local args, n = { ... }, select("#", ...)
+function source.check_all(name, n, ...)
+  local args = { ... }
   if n >= 4 and args[n - 1] == nil and args[n] ~= nil and rawequal(args[n], args[n - 2])
     and rawequal(args[n], args[n - 3]) and check.is_callable(args[n]) then
     n = n - 3
@@ -146,6 +158,16 @@ function source.from(x, state, control, closing)
   if is_generator(x) then return stage.each(x) end
   local self, expected = source.open(x, state, control, closing)
   if not self then error(("bad argument #1 to 'from' (%s)"):format(expected), 2) end
+  return stage.each(self)
+end
+
+--- What fn returns, again and again, until it returns nil.
+---@param fn fun(): ...
+---@return rille.Stream
+function source.repeating(fn)
+  check.callable(fn, 1, "repeating")
+  local self = from_iterator(fn)
+  self.name = "repeating"
   return stage.each(self)
 end
 

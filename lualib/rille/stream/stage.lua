@@ -19,6 +19,7 @@ local lock = require "rille.stream.lock"
 ---@field private closer nil|fun(err: any, loop: table?) of a root: closes what it holds; gone once called
 ---@field private interrupt nil|fun() of a root: makes a step that waits in another task return
 ---@field private is_inside nil|fun(): boolean of a root: the caller's task belongs to the stream
+---@field private guard any closes the nursery of a root that is dropped (rille.stream.nursery)
 ---@field private failure table|nil of a root: { error }, when a stream over it has failed
 ---@field private loop table|nil where the loop ends that closed it early: short_src and currentline
 ---@field private closers rille.Waitlist|nil who waits for the close under way
