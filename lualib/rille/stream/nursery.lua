@@ -19,6 +19,7 @@ local waitlist = require "rille.host.waitlist"
 
 ---@class rille.Nursery
 ---@field name string the operator
+---@field private task_name string what reports call the workers
 ---@field sources rille.Stream[] in the order in which they were acquired
 ---@field closed boolean
 ---@field cause rille.Worker|nil the worker whose error came first
@@ -47,7 +48,7 @@ local nursery = {}
 ---@return rille.Nursery
 function nursery.new(name, sources)
   return setmetatable({
-    name = name, sources = sources, closed = false, workers = {}, born = 0, reported = false,
+    name = name, task_name = name .. " of a stream", sources = sources, closed = false, workers = {}, born = 0, reported = false,
     arrival = waitlist.new("the tasks of its stream"),
   }, Nursery)
 end
@@ -58,9 +59,19 @@ function Nursery:is_open()
   return not (self.cause or self.closed)
 end
 
+-- The workers that have not ended by themselves, the oldest first.
+local function by_age(self)
+  local workers = {}
+  for worker in pairs(self.workers) do workers[#workers + 1] = worker end
+  table.sort(workers, function(a, b) return a.id < b.id end)
+  return workers
+end
+
+-- The newest first, so that their cleanup begins in this order.
 local function cancel_others(self, except)
-  for worker in pairs(self.workers) do
-    if worker ~= except then worker.task:cancel("its stream was closed") end
+  local workers = by_age(self)
+  for i = #workers, 1, -1 do
+    if workers[i] ~= except then workers[i].task:cancel("its stream was closed") end
   end
 end
 
@@ -104,7 +115,7 @@ function Nursery:spawn(fn, ...)
   local worker = setmetatable({ nursery = self, id = self.born }, Worker)
   self.workers[worker] = true
   worker.task = task.spawn_daemon(work, worker, fn, ...)
-  worker.task.name = ("%s of a stream"):format(self.name)
+  worker.task.name = self.task_name
   return worker
 end
 
@@ -174,14 +185,6 @@ end
 function Nursery:interrupt()
   self.closed = true
   stop(self)
-end
-
--- The workers that have not ended by themselves, the oldest first.
-local function by_age(self)
-  local workers = {}
-  for worker in pairs(self.workers) do workers[#workers + 1] = worker end
-  table.sort(workers, function(a, b) return a.id < b.id end)
-  return workers
 end
 
 -- Waits for the workers, the newest first, then closes the sources. What a signal interrupts is done by
