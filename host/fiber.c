@@ -63,18 +63,27 @@ int rille_op_park(lua_State *L, struct rille_op *op) {
   f->op = op;
   op->fiber = f;
   f->task->leaf = f;
-  if (op->done) /* it was over before it was parked */
+  if (op->done) { /* it was over before it was parked */
     list_append(&f->rt->ready, &f->ready);
-  else
+  } else {
+    f->rt->external += op->class->external;
     rille_task_interrupt(f->task); /* a finaliser may have sent a signal since the check */
+  }
   f->rt->waiting = true;
   return lua_yieldk(L, 0, (lua_KContext)op, park_k);
+}
+
+/* The op is done: if it was parked, its wait is over. */
+static void settle(struct rille_op *op) {
+  op->done = true;
+  if (op->fiber != NULL)
+    op->fiber->rt->external -= op->class->external;
 }
 
 void rille_op_done(struct rille_op *op) {
   if (op->done)
     return;
-  op->done = true;
+  settle(op);
   if (op->fiber != NULL)
     list_append(&op->fiber->rt->ready, &op->fiber->ready);
 }
@@ -85,6 +94,14 @@ void rille_op_interrupt(struct rille_op *op) {
   op->aborted = true;
   op->class->abort(op);
   rille_op_done(op);
+}
+
+void rille_op_abandon(struct rille_op *op) {
+  if (!op->done) {
+    settle(op);
+    op->class->abort(op);
+  }
+  op->fiber = NULL;
 }
 
 /* --- making --- */

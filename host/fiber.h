@@ -94,6 +94,7 @@ struct rille_op_class {
   const char *name;                               /* what a report calls it: "sleep", "http.get" */
   void (*abort)(struct rille_op *op);             /* stop; C only */
   int (*finish)(lua_State *L, struct rille_op *op); /* push results or raise; on the waiter's stack */
+  bool external; /* what it waits for comes from outside of the program: virtual time does not jump over it */
 };
 
 struct rille_op {
@@ -127,6 +128,9 @@ void rille_op_done(struct rille_op *op);
 
 /* Aborts a wait that is still pending, so that its fiber raises its task's signal. C only. */
 void rille_op_interrupt(struct rille_op *op);
+
+/* The waiter of op is killed: aborts a wait that is still pending, and parts the two. C only. */
+void rille_op_abandon(struct rille_op *op);
 
 /* Makes a fiber: a new coroutine and, in its first slot, a userdata of `size` bytes that begins with a
  * struct rille_fiber, with `nuvalue` user values. Pushes the userdata, then the coroutine. */

@@ -138,7 +138,8 @@ static int turn_finish(lua_State *L, struct rille_op *op) {
   return check_step(L, t->generator) ? step(L, t->generator, t->nargs) : 1;
 }
 
-static const struct rille_op_class turn_class = {"the loop's turn", turn_abort, turn_finish};
+static const struct rille_op_class turn_class = {
+    .name = "the loop's turn", .abort = turn_abort, .finish = turn_finish};
 
 static int step_after_turn(lua_State *L, struct rille_generator *g, int nargs) {
   rille_check_wait(L, "the loop's turn");

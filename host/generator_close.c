@@ -147,8 +147,9 @@ static int close_wait_finish(lua_State *L, struct rille_op *op) {
   return rille_generator_pass_error(L, lua_touserdata(L, 1));
 }
 
-static const struct rille_op_class close_wait_class = {"the close of a generator", close_wait_abort,
-                                                       close_wait_finish};
+static const struct rille_op_class close_wait_class = {.name = "the close of a generator",
+                                                       .abort = close_wait_abort,
+                                                       .finish = close_wait_finish};
 
 /* Another task is closing it: waits for that (R48). */
 static int wait_for_close(lua_State *L, struct rille_generator *g, lua_KContext flags) {

@@ -53,7 +53,7 @@ static int call_finish(lua_State *L, struct rille_op *op) {
   return ok ? 1 : lua_error(L);
 }
 
-#define CALL(name) {name, call_abort, call_finish}
+#define CALL(text) {.name = text, .abort = call_abort, .finish = call_finish, .external = true}
 
 /* One for each function of the public module, so that a report says which one waits. */
 static const struct {

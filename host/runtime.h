@@ -51,6 +51,7 @@ struct rille {
   uint32_t heap_count;
   uint32_t heap_size;
   uint64_t sequence;
+  uint32_t external;          /* ops that are parked and wait for the world outside */
   uv_signal_t interrupt;      /* SIGINT, SIGTERM: the first cancels, the second kills */
   uv_signal_t terminate;
   struct rille_deadline cleanup; /* how long tasks may take to end once the program was told to */

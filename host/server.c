@@ -207,7 +207,8 @@ static int accept_finish(lua_State *L, struct rille_op *op) {
   return 2;
 }
 
-static const struct rille_op_class accept_class = {"a request", exchange_abort, accept_finish};
+static const struct rille_op_class accept_class = {
+    .name = "a request", .abort = exchange_abort, .finish = accept_finish};
 
 /* listener:accept() -> exchange, request; nothing once no request will come any more */
 static int l_accept(lua_State *L) {
@@ -359,8 +360,10 @@ static int respond_finish(lua_State *L, struct rille_op *op) {
   return 1;
 }
 
-static const struct rille_op_class respond_class = {"the client to take the response",
-                                                    exchange_abort, respond_finish};
+static const struct rille_op_class respond_class = {.name = "the client to take the response",
+                                                    .abort = exchange_abort,
+                                                    .finish = respond_finish,
+                                                    .external = true};
 
 static int send_response(lua_State *L, struct rille_exchange *x, struct head *h, const char *body,
                          size_t body_length) {
@@ -483,8 +486,10 @@ static int resolve_finish(lua_State *L, struct rille_op *op) {
   return 1;
 }
 
-static const struct rille_op_class resolve_class = {"a host's address", resolve_abort,
-                                                    resolve_finish};
+static const struct rille_op_class resolve_class = {.name = "a host's address",
+                                                    .abort = resolve_abort,
+                                                    .finish = resolve_finish,
+                                                    .external = true};
 
 /* resolve(host) -> numeric address to listen on */
 static int l_resolve(lua_State *L) {

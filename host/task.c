@@ -252,10 +252,8 @@ void rille_task_kill(struct rille_task *t) {
   struct rille_fiber *f = t->leaf != NULL ? t->leaf : &t->fiber;
   t->leaf = NULL;
   t->fiber.rt->outside.task = t; /* its <close> handlers still run on its behalf */
-  if (f->op != NULL && !f->op->done)
-    f->op->class->abort(f->op);
   if (f->op != NULL)
-    f->op->fiber = NULL;
+    rille_op_abandon(f->op);
   while (f != NULL) {
     struct rille_fiber *consumer = f->consumer;
     if (!rille_fiber_kill(L, f))
@@ -349,7 +347,8 @@ static int await_finish(lua_State *L, struct rille_op *op) {
   return a->join ? 0 : push_results(L, check_task(L));
 }
 
-static const struct rille_op_class await_class = {"a task", await_abort, await_finish};
+static const struct rille_op_class await_class = {
+    .name = "a task", .abort = await_abort, .finish = await_finish};
 
 static int wait_for_end(lua_State *L, bool join) {
   struct rille_task *t = check_task(L);

@@ -28,7 +28,8 @@ static int sleep_finish(lua_State *L, struct rille_op *op) {
   return 0;
 }
 
-static const struct rille_op_class sleep_class = {"sleep", sleep_abort, sleep_finish};
+static const struct rille_op_class sleep_class = {
+    .name = "sleep", .abort = sleep_abort, .finish = sleep_finish};
 
 /* sleep(seconds): parks the caller; with 0, until the loop has had its turn */
 static int l_sleep(lua_State *L) {
@@ -37,8 +38,7 @@ static int l_sleep(lua_State *L) {
   struct sleep *s = lua_newuserdatauv(L, sizeof *s, 0);
   rille_op_init(&s->op, &sleep_class);
   s->rt = rille_of(L);
-  s->deadline.index = 0;
-  s->deadline.due = on_due;
+  s->deadline = (struct rille_deadline){.due = on_due};
   if (seconds == 0)
     rille_op_done(&s->op);
   else if (!rille_deadline_start(s->rt, &s->deadline, seconds))

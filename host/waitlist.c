@@ -46,7 +46,8 @@ static int wait_finish(lua_State *L, struct rille_op *op) {
   return 1;
 }
 
-static const struct rille_op_class wait_class = {"a wake-up", wait_abort, wait_finish};
+static const struct rille_op_class wait_class = {
+    .name = "a wake-up", .abort = wait_abort, .finish = wait_finish};
 
 /* new([name]) -> waitlist; the name is what a wait is called in reports */
 static int l_new(lua_State *L) {
