@@ -1,11 +1,10 @@
-/* runtime.c -- the loop, its deadlines, its end. The model is told in runtime.h.
- * Owner:  struct rille owns the Lua state, the libuv loop and the heap of deadlines (not what is in it).
+/* runtime.c -- the loop, its start and its end. The model is told in runtime.h.
+ * Owner:  struct rille owns the Lua state, the libuv loop and the timelines (not the deadlines in them).
  * Errors: a failure to set up is NULL from rille_new. While it runs, a deadlock is reported and ends the
  *         program with status 1; whatever libuv refuses at the end is a defect and aborts. */
 #include "runtime.h"
 
 #include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,99 +15,6 @@
 #include "task.h"
 
 enum { CLEANUP_SECONDS = 5 };
-
-double rille_now(struct rille *rt) {
-  (void)rt;
-  return (double)uv_hrtime() / 1e9;
-}
-
-/* --- deadlines: a binary heap, heap[1] the earliest --- */
-
-static bool before(const struct rille_deadline *a, const struct rille_deadline *b) {
-  return a->at < b->at || (a->at == b->at && a->sequence < b->sequence);
-}
-
-static void place(struct rille *rt, uint32_t i, struct rille_deadline *d) {
-  rt->heap[i] = d;
-  d->index = i;
-}
-
-/* Puts d where it belongs, starting from the free place i. */
-static void sift(struct rille *rt, uint32_t i, struct rille_deadline *d) {
-  while (i > 1 && before(d, rt->heap[i / 2])) {
-    place(rt, i, rt->heap[i / 2]);
-    i /= 2;
-  }
-  for (uint32_t child = 2 * i; child <= rt->heap_count; child = 2 * i) {
-    if (child < rt->heap_count && before(rt->heap[child + 1], rt->heap[child]))
-      child++;
-    if (!before(rt->heap[child], d))
-      break;
-    place(rt, i, rt->heap[child]);
-    i = child;
-  }
-  place(rt, i, d);
-}
-
-static void on_timer(uv_timer_t *timer);
-
-/* Sets the timer to the earliest deadline. libuv counts in whole milliseconds: round up. */
-static void arm(struct rille *rt) {
-  if (rt->heap_count == 0) {
-    (void)uv_timer_stop(&rt->timer);
-    return;
-  }
-  double left = ceil((rt->heap[1]->at - rille_now(rt)) * 1000);
-  uv_update_time(&rt->loop);
-  (void)uv_timer_start(&rt->timer, on_timer, left > 0 ? (uint64_t)left : 0, 0);
-}
-
-static void take_out(struct rille *rt, struct rille_deadline *d) {
-  struct rille_deadline *last = rt->heap[rt->heap_count--];
-  if (last != d)
-    sift(rt, d->index, last);
-  d->index = 0;
-}
-
-static void on_timer(uv_timer_t *timer) {
-  struct rille *rt = timer->data;
-  double now = rille_now(rt);
-  uint64_t sequence = rt->sequence; /* what is started in here waits for its own turn */
-  while (rt->heap_count > 0 && rt->heap[1]->at <= now && rt->heap[1]->sequence < sequence) {
-    struct rille_deadline *d = rt->heap[1];
-    take_out(rt, d);
-    d->due(d);
-  }
-  arm(rt);
-}
-
-bool rille_deadline_start(struct rille *rt, struct rille_deadline *d, double seconds) {
-  rille_deadline_stop(rt, d);
-  if (rt->heap_count + 2 > rt->heap_size) {
-    uint32_t size = rt->heap_size == 0 ? 64 : rt->heap_size * 2;
-    void *heap = realloc(rt->heap, size * sizeof *rt->heap);
-    if (heap == NULL)
-      return false;
-    rt->heap = heap;
-    rt->heap_size = size;
-  }
-  d->at = rille_now(rt) + seconds;
-  d->sequence = rt->sequence++;
-  rt->heap_count++;
-  sift(rt, rt->heap_count, d);
-  if (d->index == 1)
-    arm(rt);
-  return true;
-}
-
-void rille_deadline_stop(struct rille *rt, struct rille_deadline *d) {
-  if (d->index == 0)
-    return;
-  bool first = d->index == 1;
-  take_out(rt, d);
-  if (first)
-    arm(rt);
-}
 
 /* --- set up --- */
 
@@ -157,8 +63,8 @@ struct rille *rille_new(void) {
   init_record(&rt->outside, rt, rt->L, RILLE_OUTSIDE, RILLE_RUNNING);
   init_record(&rt->dead, rt, NULL, RILLE_COROUTINE, RILLE_DEAD);
   *(struct rille_fiber **)lua_getextraspace(rt->L) = &rt->outside;
-  (void)uv_timer_init(&rt->loop, &rt->timer);
-  rt->timer.data = rt;
+  rille_timeline_init(&rt->time, &rt->loop);
+  rille_timeline_init(&rt->real, &rt->loop);
   (void)uv_prepare_init(&rt->loop, &rt->prepare);
   rt->prepare.data = rt;
   (void)uv_prepare_start(&rt->prepare, on_prepare);
@@ -178,6 +84,7 @@ static void on_overdue(struct rille_deadline *d) {
 /* Starts the time that cleanup may take, once. */
 static void limit_cleanup(struct rille *rt) {
   rt->cleanup.due = on_overdue;
+  rt->cleanup.real = true;
   if (rt->cleanup.index == 0 && !rille_deadline_start(rt, &rt->cleanup, CLEANUP_SECONDS))
     rt->overdue = true;
 }
@@ -224,22 +131,31 @@ static bool goes_on(const struct rille *rt, bool for_daemons) {
   return rt->task_count > (for_daemons ? 0 : rt->daemon_count);
 }
 
+/* One turn of the loop that takes what has come, and does not wait. */
+static void poll_now(struct rille *rt) {
+  uv_ref((uv_handle_t *)&rt->prepare); /* with nothing alive libuv would not poll, not even for SIGINT */
+  (void)uv_run(&rt->loop, UV_RUN_NOWAIT);
+  uv_unref((uv_handle_t *)&rt->prepare);
+}
+
+/* Nothing is ready: waits until something may be. */
+static void poll(struct rille *rt) {
+  flush(rt);
+  if (uv_loop_alive(&rt->loop))
+    (void)uv_run(&rt->loop, UV_RUN_ONCE);
+  else
+    deadlock(rt);
+}
+
 static void run_tasks(struct rille *rt, bool for_daemons) {
   while (goes_on(rt, for_daemons)) {
     rille_fiber_run_ready(rt);
-    if (rt->overdue) {
+    if (rt->overdue)
       kill_tasks(rt, "these tasks took too long to end and were killed");
-    } else if (!list_empty(&rt->ready)) {
-      uv_ref((uv_handle_t *)&rt->prepare); /* with nothing alive libuv would not poll, not even for SIGINT */
-      (void)uv_run(&rt->loop, UV_RUN_NOWAIT);
-      uv_unref((uv_handle_t *)&rt->prepare);
-    } else if (goes_on(rt, for_daemons)) {
-      flush(rt);
-      if (uv_loop_alive(&rt->loop))
-        (void)uv_run(&rt->loop, UV_RUN_ONCE);
-      else
-        deadlock(rt);
-    }
+    else if (!list_empty(&rt->ready))
+      poll_now(rt);
+    else if (goes_on(rt, for_daemons))
+      poll(rt);
   }
 }
 
@@ -267,13 +183,15 @@ int rille_run(struct rille *rt) {
 void rille_close(struct rille *rt) {
   rt->closing = true;
   lua_close(rt->L); /* finalisers close what bindings still hold ... */
-  uv_close((uv_handle_t *)&rt->timer, NULL);
+  rille_timeline_close(&rt->time);
+  rille_timeline_close(&rt->real);
   uv_close((uv_handle_t *)&rt->prepare, NULL);
   uv_close((uv_handle_t *)&rt->interrupt, NULL);
   uv_close((uv_handle_t *)&rt->terminate, NULL);
   (void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* ... and their close callbacks run here */
   if (uv_loop_close(&rt->loop) != 0)
     abort();
-  free(rt->heap);
+  rille_timeline_free(&rt->time);
+  rille_timeline_free(&rt->real);
   free(rt);
 }

@@ -3,8 +3,6 @@
  * Model.  The loop is the host's own: run what is ready, then let libuv poll (without waiting if more
  * is ready), until nothing is alive. Standard output is flushed before every poll that may block, so
  * nothing printed stays behind while the program waits.
- *   Deadlines are the runtime's: one heap, one uv_timer_t, so that a timer costs no handle, stops at
- * once, and fires in the order of its deadline, first come first served among equals.
  *
  * Owner.  rille_new makes the state and the loop, rille_close takes both down, in this order: daemons
  * cancelled and joined, generators closed (both within CLEANUP_SECONDS), lua_close (finalisers close what bindings hold),
@@ -16,16 +14,9 @@
 
 #include <uv.h>
 
+#include "deadline.h"
 #include "fiber.h"
 #include "list.h"
-
-/* A deadline in the runtime's heap. Embed it; remove it before its memory goes. */
-struct rille_deadline {
-  double at;           /* on rille_now's scale */
-  uint64_t sequence;   /* order among equals */
-  uint32_t index;      /* place in the heap, from 1; 0: not in it */
-  void (*due)(struct rille_deadline *d); /* C only; the deadline is out of the heap by then */
-};
 
 struct rille {
   uv_loop_t loop;
@@ -45,12 +36,9 @@ struct rille {
   int nesting;                /* nested lua_resume calls now */
   int budget;                 /* steps without a wait left in this turn (R27) */
   intptr_t raises;            /* signals raised so far: tells pcall what was raised inside it */
-  uv_timer_t timer;
   uv_prepare_t prepare;       /* keeps libuv from blocking when its timers have made a fiber ready */
-  struct rille_deadline **heap; /* heap[1 .. heap_count] */
-  uint32_t heap_count;
-  uint32_t heap_size;
-  uint64_t sequence;
+  struct rille_timeline time; /* in which scripts live */
+  struct rille_timeline real; /* of what the world outside sees */
   uint32_t external;          /* ops that are parked and wait for the world outside */
   uv_signal_t interrupt;      /* SIGINT, SIGTERM: the first cancels, the second kills */
   uv_signal_t terminate;
@@ -72,13 +60,5 @@ int rille_run(struct rille *rt);
 void rille_stop(struct rille *rt, int status);
 
 void rille_close(struct rille *rt);
-
-/* Monotonic seconds. */
-double rille_now(struct rille *rt);
-
-/* Puts d into the heap, due in `seconds`. Returns false when out of memory. */
-bool rille_deadline_start(struct rille *rt, struct rille_deadline *d, double seconds);
-/* Takes d out of the heap, if it is there. */
-void rille_deadline_stop(struct rille *rt, struct rille_deadline *d);
 
 #endif

@@ -505,6 +505,7 @@ static struct rille_connection *new_connection(struct rille_listener *l) {
   c->listener = l;
   c->fresh = true;
   c->deadline.due = on_due;
+  c->deadline.real = true; /* clients do not live in virtual time */
   list_init(&c->queue);
   list_append(&l->connections, &c->link);
   rille_request_init(&c->request, &l->options.limits);
@@ -590,6 +591,7 @@ struct rille_listener *rille_listener_new(struct rille *rt,
   l->options = *options;
   l->references = 1;
   l->retry.due = on_retry;
+  l->retry.real = true;
   list_init(&l->connections);
   list_init(&l->queue);
   list_init(&l->acceptors);
