@@ -138,13 +138,30 @@ static void poll_now(struct rille *rt) {
   uv_unref((uv_handle_t *)&rt->prepare);
 }
 
+/* In virtual time: takes what has come, or else jumps to what is due next, unless the world outside owes a
+ * result. False if the loop has to wait. */
+static bool jump(struct rille *rt) {
+  poll_now(rt);
+  if (!list_empty(&rt->ready) || rt->overdue)
+    return true;
+  return rt->external == 0 && rille_timeline_jump(&rt->time);
+}
+
 /* Nothing is ready: waits until something may be. */
 static void poll(struct rille *rt) {
+  bool virtual = rt->clock != NULL;
+  if (virtual && jump(rt))
+    return;
   flush(rt);
-  if (uv_loop_alive(&rt->loop))
-    (void)uv_run(&rt->loop, UV_RUN_ONCE);
-  else
+  if (!uv_loop_alive(&rt->loop)) {
     deadlock(rt);
+    return;
+  }
+  if (virtual)
+    rille_timeline_run(&rt->time); /* time passes while the loop waits */
+  (void)uv_run(&rt->loop, UV_RUN_ONCE);
+  if (virtual)
+    rille_timeline_halt(&rt->time);
 }
 
 static void run_tasks(struct rille *rt, bool for_daemons) {

@@ -3,6 +3,8 @@
  * Model.  The loop is the host's own: run what is ready, then let libuv poll (without waiting if more
  * is ready), until nothing is alive. Standard output is flushed before every poll that may block, so
  * nothing printed stays behind while the program waits.
+ *   While a virtual clock is open (clock.c) and no op waits for the world outside, time does not pass: it
+ * jumps to the earliest deadline (deadline.h).
  *
  * Owner.  rille_new makes the state and the loop, rille_close takes both down, in this order: daemons
  * cancelled and joined, generators closed (both within CLEANUP_SECONDS), lua_close (finalisers close what bindings hold),
@@ -37,8 +39,9 @@ struct rille {
   int budget;                 /* steps without a wait left in this turn (R27) */
   intptr_t raises;            /* signals raised so far: tells pcall what was raised inside it */
   uv_prepare_t prepare;       /* keeps libuv from blocking when its timers have made a fiber ready */
-  struct rille_timeline time; /* in which scripts live */
+  struct rille_timeline time; /* in which scripts live; virtual while a clock is open */
   struct rille_timeline real; /* of what the world outside sees */
+  const char *clock;          /* where the virtual clock that is open was opened; NULL: none is */
   uint32_t external;          /* ops that are parked and wait for the world outside */
   uv_signal_t interrupt;      /* SIGINT, SIGTERM: the first cancels, the second kills */
   uv_signal_t terminate;

@@ -8,6 +8,7 @@ local generator = require "rille.host.generator"
 local group = require "rille.group"
 local sync = require "rille.sync"
 local task = require "rille.host.task"
+local test = require "rille.test"
 local timer = require "rille.host.timer"
 local waitlist = require "rille.host.waitlist"
 require "rille.stream" -- gives generators the operators as methods
@@ -91,6 +92,9 @@ rille.mutex = sync.mutex
 --- Makes an event, which is not set.
 ---@return rille.Event
 rille.event = sync.event
+
+--- What specs need: virtual time.
+rille.test = test
 
 --- The story of an error: its message and the frames of each coroutine that it passed through (R30).
 ---@param err any

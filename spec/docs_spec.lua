@@ -271,6 +271,7 @@ describe("reference.md", function()
     assert_documented("coroutine", add({}, ".", coroutine))
     assert_documented("json", add({}, ".", json))
     assert_documented("http", add({}, ".", http))
+    assert_documented("test", add({}, ".", rille.test))
     assert.same({ "serve" }, sorted(require "rille.server"))
   end)
 
@@ -280,6 +281,11 @@ describe("reference.md", function()
     local methods = upvalue(getmetatable(task).__index, 1)
     assert.is_string(task.name)
     assert_documented("task", add({ [".name"] = true }, ":", methods))
+  end)
+
+  it("has the methods of clocks", function()
+    local clock <close> = rille.test.clock()
+    assert_documented("clock", add({}, ":", getmetatable(clock).__index))
   end)
 
   it("has the methods of generators and streams, operators apart", function()
@@ -326,7 +332,8 @@ describe("reference.md", function()
 
   it("has the names that are declared in docstrings", function()
     for class, prefix in pairs {
-      ["rille.Task"] = "task", ["rille.Error"] = "err", ["rille.http.Response"] = "res",
+      ["rille.Task"] = "task", ["rille.Error"] = "err", ["rille.Clock"] = "clock",
+      ["rille.http.Response"] = "res",
       ["rille.http.Request"] = "req", ["rille.http.Server"] = "server",
     } do
       local entries = documented(prefix)
