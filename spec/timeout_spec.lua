@@ -114,15 +114,16 @@ describe("rille.timeout", function()
   end)
 
   it("of the past strikes nobody", function()
-    for _ = 1, 20 do rille.timeout(0.001, function() return 1 end) end
-    for _ = 1, 3 do rille.timeout(0.002, rille.sleep, 0) end
-    rille.sleep(0.005)
+    local clock <close> = rille.test.clock()
+    for _ = 1, 20 do rille.timeout(1, function() return 1 end) end
+    for _ = 1, 20 do rille.timeout(2, rille.sleep, 0) end
+    rille.sleep(5)
     local task = rille.spawn(function()
-      rille.timeout(0.002, rille.sleep, 0)
-      rille.sleep(0.005)
-      return "alive"
+      rille.timeout(2, rille.sleep, 1)
+      rille.sleep(5)
+      return clock:now()
     end)
-    assert.equal("alive", task:await())
+    assert.equal(11, task:await())
   end)
 
   it("R63 cleanup may wait, and is done before the error is raised", function()
@@ -245,11 +246,12 @@ describe("rille.timeout", function()
   end)
 
   it("nested: the outer one strikes during the inner one's cleanup, which is not cut short", function()
+    local clock <close> = rille.test.clock()
     local log = {}
-    timed_out(caught(rille.timeout, 0.003, function()
-      pcall(rille.timeout, 0.001, function()
+    timed_out(caught(rille.timeout, 3, function()
+      pcall(rille.timeout, 1, function()
         local _ <close> = closer(function()
-          rille.sleep(0.01)
+          rille.sleep(10)
           log[#log + 1] = "cleanup"
         end)
         rille.sleep(60)
@@ -259,6 +261,7 @@ describe("rille.timeout", function()
       log[#log + 1] = "not reached"
     end))
     assert.same({ "cleanup", "inner ended" }, log)
+    assert.equal(11, clock:now())
   end)
 
   it("a timeout inside a cleanup that waits may strike there", function()
@@ -325,12 +328,15 @@ describe("rille.timeout", function()
   end)
 
   it("strikes a task's await, and leaves the task that is awaited alone", function()
+    local clock <close> = rille.test.clock()
     local task = rille.spawn(function()
-      rille.sleep(0.01)
+      rille.sleep(10)
       return "result"
     end)
-    timed_out(caught(rille.timeout, 0.001, task.await, task))
+    timed_out(caught(rille.timeout, 1, task.await, task))
+    assert.equal(1, clock:now())
     assert.equal("result", task:await())
+    assert.equal(10, clock:now())
   end)
 
   it("strikes inside coroutines, at any depth", function()
@@ -978,15 +984,17 @@ describe("rille.shield", function()
   end)
 
   it("timeout in shield in timeout: both strike, each at its place", function()
+    local clock <close> = rille.test.clock()
     local inner
-    timed_out(caught(rille.timeout, 0.001, function()
+    timed_out(caught(rille.timeout, 1, function()
       rille.shield(function()
-        inner = caught(rille.timeout, 0.005, rille.sleep, 60)
+        inner = caught(rille.timeout, 5, rille.sleep, 60)
         rille.sleep(0)
       end)
       rille.sleep(60)
     end))
     timed_out(inner)
+    assert.equal(5, clock:now())
     rille.sleep(0)
   end)
 
