@@ -48,7 +48,8 @@ local nursery = {}
 ---@return rille.Nursery
 function nursery.new(name, sources)
   return setmetatable({
-    name = name, task_name = name .. " of a stream", sources = sources, closed = false, workers = {}, born = 0, reported = false,
+    name = name, task_name = name .. " of a stream", sources = sources, closed = false,
+    workers = {}, born = 0, reported = false,
     arrival = waitlist.new("the tasks of its stream"),
   }, Nursery)
 end
