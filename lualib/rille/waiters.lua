@@ -46,6 +46,11 @@ function Waiters:wait(offer)
   return entry.reply
 end
 
+--- Raises if the caller could not wait now.
+function Waiters:check()
+  waitlist.new(self.name):check()
+end
+
 --- Hands `reply` to the task that has waited longest, which then goes on.
 ---@param reply any
 ---@return boolean woken false if nobody waits

@@ -159,6 +159,12 @@ function Nursery:check()
   end
 end
 
+--- The first error, if a consumer has got it.
+---@return table|nil failure { error }
+function Nursery:told()
+  return self.reported and self.cause and self.cause.failure or nil
+end
+
 --- Parks the consumer until it is woken, or for so long. Raises if there is nothing to wait for.
 ---@param seconds? number
 ---@return boolean woken
@@ -182,9 +188,10 @@ function Nursery:is_inside()
   return false
 end
 
---- Makes a consumer that waits in a step raise. For a close from another task.
+--- Cancels the workers, and makes a consumer that waits in a step raise. For a close from another task.
 function Nursery:interrupt()
   self.closed = true
+  cancel_others(self) -- before they are woken: who is woken goes on
   stop(self)
 end
 
@@ -230,7 +237,6 @@ end
 ---@param loop table|nil the loop that closes the stream early
 function Nursery:close(err, loop)
   self:interrupt()
-  cancel_others(self)
   do -- a signal strikes at most once before it is caught: what it interrupts is done on the way out
     local _ <close> = setmetatable({}, { __close = function(_, signal) join(self, err or signal, loop) end })
     join(self, err, loop)

@@ -27,7 +27,10 @@ end
 
 -- What the function calls with each item.
 local function emit(self, ...)
-  if not self.nursery:is_open() then return false end
+  if not self.nursery:is_open() then
+    if self.nursery:is_inside() then self.emitters:check() end -- raises its signal
+    return false
+  end
   local item = table.pack(...)
   self.nursery:wake()
   if self.tail - self.head < self.buffer then

@@ -8,6 +8,7 @@
 
 local check = require "rille.stream.check"
 local check_source = require("rille.stream.source").check
+local ending = require "rille.stream.ending"
 local new_feed = require("rille.stream.feed").new
 local new_waiters = require "rille.waiters"
 local nursery = require "rille.stream.nursery"
@@ -57,10 +58,12 @@ end
 
 -- One step.
 local function take(self)
-  if self.nursery.closed then return nil end
+  if self.nursery.closed and not self.nursery.cause then return nil end
   if not self.feed then begin(self) end
   local feed = self.feed
   if feed:count() > 0 then return feed:take() end
+  local failure = self.nursery:told()
+  if failure then error(ending.loss(nil, failure), 0) end
   self.nursery:check()
   if feed.ended then return nil end
   feed:want(1)
@@ -141,10 +144,10 @@ function methods:status()
   check_self(self, "status")
   local shared = self.shared
   local feed = shared.feed
-  if shared.nursery.closed then return "closed" end
   if shared.nursery.cause then return "failed" end
+  if feed and feed.ended and feed:count() == 0 then return "exhausted" end
+  if shared.nursery.closed then return "closed" end
   if not feed then return "created" end
-  if feed.ended and feed:count() == 0 then return "exhausted" end
   return shared.requests:is_empty() and "suspended" or "waiting"
 end
 
