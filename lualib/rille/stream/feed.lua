@@ -27,8 +27,9 @@ Feed.__index = Feed
 
 local TURN = 1024 -- items of a source that never waits, before the loop gets its turn (R27)
 
--- Takes in an item, or the end.
+-- Takes in an item, or the end. Returns false when it was the last.
 local function arrive(feed, v, ...)
+  if not feed.nursery:is_open() then return false end
   if v == nil then
     feed.ended = true
     if feed.at_end then feed:at_end() end

@@ -88,7 +88,10 @@ local function take_latest(self)
   until self.missing == 0 or self.partial
   if not self.partial then return table.unpack(self.values, 1, #self.sources) end
   local values = {}
-  for i = 1, #self.sources do values[i] = self.values[i] == nil and false or self.values[i] end
+  for i = 1, #self.sources do
+    values[i] = self.values[i]
+    if values[i] == nil then values[i] = false end
+  end
   return table.unpack(values)
 end
 

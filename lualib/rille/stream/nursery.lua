@@ -117,6 +117,7 @@ function Nursery:spawn(fn, ...)
   self.workers[worker] = true
   worker.task = task.spawn_daemon(work, worker, fn, ...)
   worker.task.name = self.task_name
+  if not self:is_open() then worker.task:cancel("its stream was closed") end
   return worker
 end
 
@@ -198,8 +199,12 @@ end
 -- Waits for the workers, the newest first, then closes the sources. What a signal interrupts is done by
 -- calling it again.
 local function join(self, err, loop)
-  local workers = by_age(self)
-  for i = #workers, 1, -1 do workers[i].task:join() end
+  local born
+  repeat -- until none was made meanwhile
+    born = self.born
+    local workers = by_age(self)
+    for i = #workers, 1, -1 do workers[i].task:join() end
+  until born == self.born
   local sources = self.sources
   self.sources = {}
   ending.release_all(sources, 1, #sources, err, loop)

@@ -150,16 +150,20 @@ local function begin_timeout(self)
   self.feed = new_feed(self.nursery, self.source, 0)
 end
 
-local function call_fallback(fallback)
-  if check.is_callable(fallback) then return fallback() end
-  return fallback
+local function check_fallback(v, ...)
+  if v == nil then
+    error("the fallback of 'timeout' returned nil; an item must not be nil (return false or a table)", 0)
+  end
+  return v, ...
 end
 
 local function take_in_time(self)
   local feed = self.feed
   feed:want(1)
   if not wait_for(self, feed, timer.now() + self.seconds) then
-    if self.fallback ~= nil then return call_fallback(self.fallback) end
+    local fallback = self.fallback
+    if check.is_callable(fallback) then return check_fallback(fallback()) end
+    if fallback ~= nil then return fallback end
     error(fault.new("ETIMEDOUT", ("no item within %g s"):format(self.seconds)), 0)
   end
   if feed:count() > 0 then return feed:take() end
