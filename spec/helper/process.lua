@@ -69,6 +69,21 @@ function lib.run(words, options)
   return self:wait()
 end
 
+--- Runs a text as a script of the host.
+---@param text string
+---@return { status: integer, stdout: string, stderr: string }
+---@return string path  of the script, which is gone
+function lib.script(text, ...)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  assert(file:write(text))
+  assert(file:close())
+  local ok, done = pcall(lib.run, lib.host(path, ...))
+  os.remove(path)
+  if not ok then error(done, 0) end
+  return done, path
+end
+
 ---@private
 function process:poll(done, what)
   local deadline = rille.now() + PATIENCE
