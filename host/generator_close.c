@@ -77,6 +77,12 @@ static int cleanup_failed(lua_State *L, struct rille_generator *g, lua_KContext 
   return 0;
 }
 
+/* Close raises why the body had to be ended, which is on top, or attaches it to the error in flight. */
+static int ignored(lua_State *L, struct rille_generator *g, lua_KContext flags) {
+  lua_pushfstring(L, "generator ignored close: %s", lua_tostring(L, -1));
+  return cleanup_failed(L, g, flags);
+}
+
 /* The body swallowed the close signal and yielded again (R50): end it, uncatchably. */
 static int ignored_close(lua_State *L, struct rille_generator *g, lua_KContext flags) {
   lua_Debug ar;
@@ -87,10 +93,10 @@ static int ignored_close(lua_State *L, struct rille_generator *g, lua_KContext f
       where = lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
       break;
     }
-  lua_pushfstring(L, "generator ignored close: it yielded again at %s", where);
+  lua_pushfstring(L, "it yielded again at %s", where);
   if (!rille_fiber_kill(L, &g->fiber))
     lua_pop(L, 1);
-  return cleanup_failed(L, g, flags);
+  return ignored(L, g, flags);
 }
 
 static int close_k(lua_State *L, int status, lua_KContext flags);
@@ -111,7 +117,12 @@ static int close_outcome(lua_State *L, struct rille_generator *g, lua_KContext f
   rille_fiber_take(L, &g->fiber);
   if (g->fiber.state != RILLE_DEAD && !rille_fiber_kill(L, &g->fiber)) /* refused: too deep in C calls */
     lua_pop(L, 1);
-  return rille_generator_is_close_signal(L, -1) ? 0 : cleanup_failed(L, g, flags);
+  if (!rille_generator_is_close_signal(L, -1))
+    return cleanup_failed(L, g, flags);
+  if (g->scope.swallowed < RILLE_SWALLOW_LIMIT)
+    return 0;
+  lua_pushfstring(L, "it caught the signal %d times", RILLE_SWALLOW_LIMIT);
+  return ignored(L, g, flags); /* R66: no pcall has kept it after that */
 }
 
 static void wake_closers(struct rille_generator *g) {
@@ -173,6 +184,7 @@ static void begin_close(struct rille_generator *g, struct rille_task *task) {
   memset(&g->scope, 0, sizeof g->scope);
   g->scope.state = RILLE_SIGNALLED;
   g->scope.shield = true;
+  g->scope.ends = true; /* it is the body that is to end, not the task */
   g->scope.push_signal = push_close_signal;
   g->scope.drop = close_dropped;
   rille_scope_enter(task, &g->scope);

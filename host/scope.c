@@ -69,7 +69,7 @@ void rille_task_check(lua_State *L, struct rille_task *t) {
   struct rille_scope *s = due_scope(t);
   if (s == NULL)
     return;
-  if (s->swallowed >= RILLE_SWALLOW_LIMIT && rille_fiber_of(L)->can_wait && lua_isyieldable(L)) {
+  if (s->swallowed >= RILLE_SWALLOW_LIMIT && !s->ends && rille_fiber_of(L)->can_wait && lua_isyieldable(L)) {
     t->killed = true;
     t->leaf = rille_fiber_of(L);
     t->fiber.rt->waiting = true;
@@ -94,6 +94,9 @@ void rille_task_caught(lua_State *L, intptr_t before) {
     return;
   if (t->exiting && t->root.raised > before)
     lua_error(L);
+  for (struct rille_scope *s = t->scope; s != NULL; s = s->outer)
+    if (s->ends && s->swallowed >= RILLE_SWALLOW_LIMIT && s->raised > before)
+      lua_error(L);
   for (struct rille_scope *s = t->scope; s != NULL; s = s->outer)
     if (s->state == RILLE_UNWINDING && s->raised > before) {
       s->state = RILLE_SWALLOWED;

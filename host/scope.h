@@ -25,7 +25,7 @@
 
 enum rille_scope_state { RILLE_OPEN, RILLE_SIGNALLED, RILLE_UNWINDING, RILLE_SWALLOWED };
 
-enum { RILLE_SWALLOW_LIMIT = 100 }; /* a task that catches a signal so often is killed (R66) */
+enum { RILLE_SWALLOW_LIMIT = 100 }; /* a signal is caught so often at most; then the task is killed (R66) */
 
 struct rille_scope {
   struct rille_task *task;   /* that it is open in */
@@ -34,6 +34,7 @@ struct rille_scope {
   int swallowed;             /* how often a pcall has caught it */
   uint8_t state;
   bool shield;               /* signals of the scopes around it wait until it is left */
+  bool ends;                 /* past the limit no pcall keeps its signal, and the task lives on (R66) */
   const char *opened;        /* "rille.timeout opened at file:line", for messages; or NULL */
   void (*push_signal)(lua_State *L, struct rille_task *t, struct rille_scope *s); /* pushes one value */
   void (*drop)(struct rille_scope *s); /* its task was killed; C only; or NULL */
@@ -56,7 +57,7 @@ void rille_task_interrupt(struct rille_task *t);
 void rille_task_check(lua_State *L, struct rille_task *t);
 
 /* A protected call of L that began when rt->raises was `before` has failed with the error on top: marks
- * what it swallowed. Raises the error again if the task is exiting. */
+ * what it swallowed. Raises the error again if the task is exiting, or if a scope that `ends` had enough. */
 void rille_task_caught(lua_State *L, intptr_t before);
 
 /* True if the value at `index` is a signal sent to task t (NULL: no task), not an error to tell of. */
