@@ -42,6 +42,18 @@ static bool is_inside(lua_State *L, const struct rille_generator *g) {
          (g->fiber.state == RILLE_WAITING && g->fiber.task == rille_fiber_of(L)->task);
 }
 
+/* Pushes what task t waits for, and where: "http.get at file:line". */
+static void push_awaited(lua_State *L, struct rille_task *t) {
+  struct rille_fiber *leaf = t->leaf;
+  if (leaf == NULL || leaf->op == NULL || leaf->L == NULL) {
+    lua_pushliteral(L, "its turn");
+    return;
+  }
+  rille_push_line(L, leaf->L);
+  lua_pushfstring(L, "%s at %s", leaf->op->name, lua_tostring(L, -1));
+  lua_replace(L, -2);
+}
+
 int rille_generator_raise_busy(lua_State *L, struct rille_generator *g, const char *verb) {
   rille_generator_push_birthplace(L, g);
   if (is_inside(L, g))
@@ -49,9 +61,10 @@ int rille_generator_raise_busy(lua_State *L, struct rille_generator *g, const ch
                              ? "cannot close a running generator from inside it; use return"
                              : "generator already running (made at %s)", lua_tostring(L, -1));
   rille_task_push_name(L, g->fiber.task);
-  rille_push_wait(L, g->fiber.task);
-  return luaL_error(L, "generator already running: %s is waiting in it for %s (made at %s)",
-                    lua_tostring(L, -2), lua_tostring(L, -1), lua_tostring(L, -3));
+  rille_push_line(L, g->fiber.consumer->L);
+  push_awaited(L, g->fiber.task);
+  return luaL_error(L, "generator already running: %s is waiting in next() since %s (body awaits %s)",
+                    lua_tostring(L, -3), lua_tostring(L, -2), lua_tostring(L, -1));
 }
 
 int rille_generator_pass_error(lua_State *L, struct rille_generator *g) {
