@@ -75,8 +75,10 @@ static struct cancel_scope *push_scope(lua_State *L, const char *what, double se
 /* Opens the scope at `index` in the task of L. The last thing to raise before the function runs. */
 static void open_scope(lua_State *L, struct cancel_scope *c, int index) {
   struct rille_fiber *f = rille_fiber_of(L);
-  if (f->task == NULL)
-    luaL_error(L, "cannot open a scope outside a task");
+  if (f->task == NULL) {
+    rille_push_boundary(L);
+    luaL_error(L, "cannot open a scope inside %s", lua_tostring(L, -1));
+  }
   if (c->scope.task != NULL)
     luaL_error(L, "the scope is open already");
   lua_pushvalue(L, index);
