@@ -46,13 +46,22 @@ static int l_sleep(lua_State *L) {
   return rille_op_park(L, &s->op);
 }
 
+/* turn(): lets the loop have its turn if the caller can wait; else nothing */
+static int l_turn(lua_State *L) {
+  if (!rille_fiber_of(L)->can_wait || !lua_isyieldable(L))
+    return 0;
+  lua_settop(L, 0);
+  lua_pushinteger(L, 0);
+  return l_sleep(L);
+}
+
 /* now() -> monotonic seconds */
 static int l_now(lua_State *L) {
   lua_pushnumber(L, rille_now(rille_of(L)));
   return 1;
 }
 
-static const luaL_Reg lib[] = {{"sleep", l_sleep}, {"now", l_now}, {NULL, NULL}};
+static const luaL_Reg lib[] = {{"sleep", l_sleep}, {"turn", l_turn}, {"now", l_now}, {NULL, NULL}};
 
 int luaopen_rille_timer(lua_State *L) {
   luaL_newlib(L, lib);

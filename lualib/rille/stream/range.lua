@@ -8,6 +8,9 @@ local check = require "rille.stream.check"
 local close_root = require("rille.stream.ending").close_root
 local spaceout = require("rille.stream.time").spaceout
 local stage = require "rille.stream.stage"
+local turn = require("rille.host.timer").turn
+
+local TURN = stage.TURN
 
 -- n // d, of n as an unsigned number, for d > 0.
 local function udiv(n, d)
@@ -68,6 +71,7 @@ return function(a, b, pace, seconds)
         return finish()
       end
       k = i + 1
+      if k % TURN == 0 then turn() end
       return emit(a + i * pace)
     end
   end

@@ -11,6 +11,9 @@ local is_generator_function = require("rille.host.generator").is_generator_funct
 local pipeline = require "rille.stream.pipeline"
 local stage = require "rille.stream.stage"
 local Stream = require "rille.stream.protocol"
+local turn = require("rille.host.timer").turn
+
+local TURN = stage.TURN
 
 local EXPECTED = "expected a stream, a generator function, an iterator function or a list, got %s"
 
@@ -42,11 +45,14 @@ local function from_iterator(iterator, state, control, closing)
     if closing ~= nil and closing ~= false then close_value(closing, err, loop) end
   end
   function self.produce(emit, finish)
+    local taken = 0
     local function relay(v, ...)
       if v == nil then
         close_root(self)
         return finish()
       end
+      taken = taken + 1
+      if taken % TURN == 0 then turn() end
       return emit(v, ...)
     end
     if bare then
@@ -75,6 +81,7 @@ local function from_list(list)
         return finish()
       end
       at = at + 1
+      if at % TURN == 0 then turn() end
       return emit(v)
     end
   end

@@ -32,7 +32,9 @@ local lock = require "rille.stream.lock"
 -- They return what the function returns that they end with.
 ---@alias rille.StageMaker fun(upstream: table, emit: function, finish: function, self): function, function?
 
-local stage = {}
+local stage = {
+  TURN = 1024, -- a root lets the loop have its turn after so many items, as a generator does (R27)
+}
 
 --- A root; it needs its `produce`, and a `closer` if it holds something.
 ---@param name string
