@@ -3,48 +3,12 @@
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require("rille")
 local fault = require("rille.host.fault")
+local expect = require("spec.helper.expect")
+
+local caught, has, same_object, closer = expect.caught, expect.has, expect.same_object, expect.closer
+local until_waiting, turns, new_gate = expect.until_waiting, expect.turns, expect.new_gate
 
 local BY_ANOTHER = "generator closed by another task"
-
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
-
-local function has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
-local function same_object(a, b)
-  assert.is_true(rawequal(a, b), ("%s is not %s"):format(tostring(b), tostring(a)))
-end
-
-local function closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
-
-local function until_waiting(task)
-  while task:status() ~= "waiting" do
-    assert.is_truthy(task:status() == "ready" or task:status() == "running", task:status())
-    rille.sleep(0)
-  end
-end
-
-local function turns(n)
-  for _ = 1, n or 5 do rille.sleep(0) end
-end
-
--- A place where one task waits until it is opened.
-local function new_gate()
-  local resume
-  return {
-    wait = function() rille.callback(function(r) resume = r end) end,
-    open = function() resume() end,
-    has_waiter = function() return resume ~= nil end,
-  }
-end
 
 -- A task that calls f, and gives false and the error, or true and the results.
 local function start(f, ...)

@@ -3,10 +3,9 @@
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require("rille")
 local process = require("spec.helper.process")
+local expect = require("spec.helper.expect")
 
-local function closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
+local closer = expect.closer
 
 local function collect()
   collectgarbage()

@@ -2,10 +2,9 @@
 -- and stderr, signals, deadlocks, failing tasks, the main chunk.
 local rille = require("rille")
 local process = require("spec.helper.process")
+local expect = require("spec.helper.expect")
 
-local function has(text, part)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
+local has = expect.has
 
 -- A file that is removed when its variable is closed.
 local function file(text)

@@ -2,26 +2,9 @@
 -- waits through pcall, metamethods and iterators, and the places where nothing may wait.
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require("rille")
+local expect = require("spec.helper.expect")
 
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
-
-local function has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
-local function closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
-
-local function here()
-  local info = debug.getinfo(2, "Sl")
-  return info.short_src .. ":" .. info.currentline
-end
+local caught, has, closer, here = expect.caught, expect.has, expect.closer, expect.here
 
 -- A coroutine that waits in rille.callback, the task that resumed it, and the function that
 -- ends the wait.

@@ -1,14 +1,9 @@
 -- Closing a generator from another task, and generators that nobody closes.
 local rille = require("rille")
 local process = require("spec.helper.process")
+local expect = require("spec.helper.expect")
 
-local function closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
-
-local function until_waiting(task)
-  while task:status() ~= "waiting" do rille.sleep(0) end
-end
+local closer, until_waiting = expect.closer, expect.until_waiting
 
 describe("close while another task waits in next", function()
   it("R46 aborts the wait, runs the cleanup and returns; R47 the step raises", function()

@@ -3,33 +3,14 @@
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require("rille")
 local json = require("rille.json")
+local expect = require("spec.helper.expect")
+
+local caught, has, closer, here = expect.caught, expect.has, expect.closer, expect.here
 
 local STATES = {
   created = true, suspended = true, running = true, waiting = true,
   closing = true, exhausted = true, closed = true, failed = true,
 }
-
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
-
-local function has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
--- A value for `local x <close> =` that calls f with the error of the exit.
-local function closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
-
--- "file:line" of the caller, and the line.
-local function here()
-  local info = debug.getinfo(2, "Sl")
-  return info.short_src .. ":" .. info.currentline, info.currentline
-end
 
 local function counter(n, waits)
   return rille.generator(function()

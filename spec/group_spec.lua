@@ -2,48 +2,15 @@
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require("rille")
 local fault = require("rille.host.fault")
-local process = dofile("spec/helper/process.lua")
+local expect = require("spec.helper.expect")
+local process = require("spec.helper.process")
 
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
-
-local function has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
+local caught, has, same_object, closer = expect.caught, expect.has, expect.same_object, expect.closer
+local here, until_waiting, turns = expect.here, expect.until_waiting, expect.turns
 
 local function lacks(text, part)
   text = tostring(text)
   assert.is_nil(text:find(part, 1, true), ("%q is in %q"):format(part, text))
-end
-
-local function same_object(a, b)
-  assert.is_true(rawequal(a, b), ("%s is not %s"):format(tostring(b), tostring(a)))
-end
-
-local function closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
-
-local function here()
-  local info = debug.getinfo(2, "Sl")
-  return info.short_src .. ":" .. info.currentline
-end
-
--- Lets other tasks run until the task waits.
-local function until_waiting(task)
-  while task:status() ~= "waiting" do
-    assert.is_truthy(task:status() == "ready" or task:status() == "running", task:status())
-    rille.sleep(0)
-  end
-end
-
--- Some turns of the loop, in which what can go on goes on.
-local function turns(n)
-  for _ = 1, n or 5 do rille.sleep(0) end
 end
 
 -- What several tasks may wait for; all of them are woken in one turn, in the order in which they waited.

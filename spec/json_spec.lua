@@ -1,17 +1,9 @@
 -- rille.json and the linked-in cjson.
 local rille = require("rille")
 local json = require("rille.json")
+local expect = require("spec.helper.expect")
 
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
-
-local function has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
+local caught, has = expect.caught, expect.has
 
 local function refused(f, ...)
   local err = caught(f, ...)

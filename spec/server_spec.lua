@@ -3,6 +3,10 @@ local http = require "rille.http"
 local json = require "rille.json"
 local rille = require "rille"
 local task = require "rille.host.task"
+local expect = require("spec.helper.expect")
+
+local caught, has = expect.caught, expect.has
+
 local process = dofile("spec/helper/process.lua")
 local raw_client = dofile("spec/helper/raw_client.lua")
 
@@ -15,16 +19,6 @@ local function serve(handler, options)
 end
 
 local function echo_path(req) return { body = req.path } end
-
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
-
-local function has(text, part)
-  assert.is_truthy(tostring(text):find(part, 1, true), ("%q is not in %q"):format(part, tostring(text)))
-end
 
 local function lacks(text, part)
   assert.is_nil(tostring(text):find(part, 1, true), ("%q is in %q"):format(part, tostring(text)))

@@ -2,29 +2,9 @@
 -- generators see it; rille.callback.
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require("rille")
+local expect = require("spec.helper.expect")
 
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
-
-local function has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
-local function closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
-
--- Lets other tasks run until the task waits.
-local function until_waiting(task)
-  while task:status() ~= "waiting" do
-    assert.is_truthy(task:status() == "ready" or task:status() == "running", task:status())
-    rille.sleep(0)
-  end
-end
+local caught, has, closer, until_waiting = expect.caught, expect.has, expect.closer, expect.until_waiting
 
 -- Cancels a task that waits, and joins it; gives what await raised.
 local function cancelled(task, reason)

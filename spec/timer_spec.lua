@@ -1,16 +1,8 @@
 -- rille.sleep and rille.now: order of deadlines, bad arguments, cancellation.
 local rille = require("rille")
+local expect = require("spec.helper.expect")
 
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
-
-local function has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
+local caught, has = expect.caught, expect.has
 
 local function join(tasks)
   for _, task in ipairs(tasks) do task:await() end
