@@ -1,13 +1,17 @@
--- Generators and errors: what a failed generator says (R33), signals that user code raises (R34), errors of a
--- cleanup beside another one (R37, R38), and who is told what when a step is under way (R80).
+-- Generators and errors: those of a body, of a loop and of a cleanup, and which of them is told (R29 to R40);
+-- throw; signals that user code raises (R34); who is told what when a step is under way (R80).
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require("rille")
 local json = require("rille.json")
-local expect = require("spec.helper.expect")
 local process = require("spec.helper.process")
+local expect = require("spec.helper.expect")
+local generators = require("spec.helper.generators")
 
-local caught, has, closer, here = expect.caught, expect.has, expect.closer, expect.here
-local same_object, until_waiting = expect.same_object, expect.until_waiting
+local caught, has, same_object, closer = expect.caught, expect.has, expect.same_object, expect.closer
+local here, until_waiting = expect.here, expect.until_waiting
+local counter, logged, relay = generators.counter, generators.logged, generators.relay
+local close_signal, cancel_signal = generators.close_signal, generators.cancel_signal
+local kind = generators.kind
 
 -- A generator of one item whose cleanup fails.
 local function failing_cleanup(err, waits)
@@ -21,6 +25,394 @@ local function failing_cleanup(err, waits)
 end
 
 local function error_object() return select(2, pcall(json.decode, "{")) end
+
+describe("rille.generator: errors", function()
+  it("R29 an error in the body is the same object at the consumer", function()
+    local values = { {}, setmetatable({}, { __tostring = function() return "x" end }), io.stdout,
+      function() end, 42, 4.5, true, coroutine.create(print) }
+    for _, waits in ipairs({ false, true }) do
+      for i, value in ipairs(values) do
+        local g = rille.generator(function()
+          if waits then rille.sleep(0) end
+          error(value, 0)
+        end)()
+        assert.is_true(rawequal(value, caught(g.next, g)), "value " .. i)
+      end
+    end
+  end)
+
+  it("R29 a string is not given a position again at each level", function()
+    local source = (rille.generator(function()
+      coroutine.yield(1)
+      rille.sleep(0)
+      error("boom", 0)
+    end)())
+    local g = relay(relay(relay(source)))
+    g:next()
+    assert.equal("boom", caught(function() for _ in g:each() do rille.sleep(0) end end))
+  end)
+
+  it("R29 an error that has a position keeps that one only", function()
+    local where
+    local g = relay(relay((rille.generator(function()
+      where = here() error("boom")
+    end)())))
+    local err = caught(function() g:next() end)
+    assert.equal(where .. ": boom", err)
+  end)
+
+  it("R29 an error object passes through levels of generators untouched", function()
+    local err = select(2, pcall(json.decode, "{"))
+    local g = relay(relay((rille.generator(function() error(err, 0) end)())))
+    assert.is_true(rawequal(err, caught(g.next, g)))
+    assert.is_true(rille.is_error(err, "EJSON"))
+  end)
+
+  it("R32 cleanup ran once, before the error reached the consumer", function()
+    local log = {}
+    local ok = pcall(function()
+      for _ in rille.generator(function()
+        local _ <close> = closer(function()
+          rille.sleep(0)
+          log[#log + 1] = "cleanup"
+        end)
+        coroutine.yield(1)
+        error("x")
+      end)() do log[#log + 1] = "item" end
+    end)
+    log[#log + 1] = "caught"
+    assert.is_false(ok)
+    assert.same({ "item", "cleanup", "caught" }, log)
+  end)
+
+  it("R33 next on a failed generator says that it failed, and why", function()
+    local g = rille.generator(function() error("the cause", 0) end)()
+    assert.equal("the cause", caught(g.next, g))
+    assert.equal("failed", g:status())
+    for _ = 1, 2 do
+      local err = caught(g.next, g)
+      has(err, "generator already failed")
+      has(err, "the cause")
+    end
+    has(caught(function() for _ in g:each() do rille.sleep(0) end end), "the cause")
+  end)
+
+  it("R33 the cause of a failed generator may be a table", function()
+    local cause = setmetatable({}, { __tostring = function() return "readable" end })
+    local g = rille.generator(function() error(cause) end)()
+    caught(g.next, g)
+    has(caught(g.next, g), "readable")
+  end)
+
+  it("R34 the close signal raised by user code is converted", function()
+    local signal = close_signal()
+    for _, waits in ipairs({ false, true }) do
+      local g = rille.generator(function()
+        coroutine.yield(1)
+        if waits then rille.sleep(0) end
+        error(signal, 0)
+      end)()
+      g:next()
+      local err = caught(g.next, g)
+      assert.is_false(rawequal(err, signal))
+      has(err, "generator raised the close signal")
+      assert.equal("failed", g:status())
+    end
+  end)
+
+  it("R34 the close signal thrown by a consumer is converted too", function()
+    local signal = close_signal()
+    local g = counter(2)()
+    g:next()
+    has(caught(g.throw, g, signal), "generator raised the close signal")
+    assert.equal("failed", g:status())
+  end)
+
+  it("R34 the cancel signal raised by user code cancels nobody", function()
+    local signal = cancel_signal()
+    local task = rille.spawn(function()
+      local g = rille.generator(function() error(signal, 0) end)()
+      local ok, err = pcall(g.next, g)
+      rille.sleep(0)
+      rille.sleep(0)
+      return ok, err, g:status()
+    end)
+    local ok, err, status = task:await()
+    assert.is_false(ok)
+    assert.is_not_nil(err)
+    assert.equal("failed", status)
+    assert.equal("done", task:status())
+  end)
+
+  it("R34 awaiting a cancelled task in a body is an ordinary error", function()
+    local victim = rille.spawn(rille.sleep, 60)
+    rille.sleep(0)
+    victim:cancel()
+    local task = rille.spawn(function()
+      local g = rille.generator(function() victim:await() end)()
+      local ok, err = pcall(g.next, g)
+      rille.sleep(0)
+      return ok, err
+    end)
+    local ok, err = task:await()
+    assert.is_false(ok)
+    assert.is_true(rille.is_error(err, "ECANCELED"))
+    assert.equal("done", task:status())
+  end)
+
+  it("R35 the end of an inner generator does not end the outer one", function()
+    local seen = {}
+    for v in rille.generator(function()
+      local inner = counter(1, true)()
+      coroutine.yield(inner:next())
+      assert.is_nil((inner:next()))
+      assert.is_nil((inner:next()))
+      coroutine.yield("after")
+    end)() do seen[#seen + 1] = v end
+    assert.same({ 1, "after" }, seen)
+  end)
+
+  it("R36 an error in the loop body is not thrown into the generator", function()
+    local seen
+    local mine = {}
+    local err = caught(function()
+      for _ in rille.generator(function()
+        local _, signal = pcall(coroutine.yield, 1)
+        seen = signal
+      end)() do error(mine) end
+    end)
+    assert.is_true(rawequal(mine, err))
+    assert.is_not_nil(seen)
+    assert.is_false(rawequal(mine, seen))
+    assert.equal(kind(close_signal()), kind(seen))
+  end)
+
+  it("R37 the error of the loop body wins over one of the cleanup", function()
+    for _, waits in ipairs({ false, true }) do
+      for _, mine in ipairs({ "loop body", {}, false }) do
+        local err = caught(function()
+          for _ in rille.generator(function()
+            local _ <close> = closer(function()
+              if waits then rille.sleep(0) end
+              error("cleanup")
+            end)
+            coroutine.yield(1)
+          end)() do error(mine, 0) end
+        end)
+        assert.is_true(rawequal(mine, err))
+      end
+    end
+  end)
+
+  it("R37 an error object that won can tell of the suppressed one", function()
+    local mine = select(2, pcall(json.decode, "{"))
+    caught(function()
+      for _ in rille.generator(function()
+        local _ <close> = closer(function() error("cleanup went wrong") end)
+        coroutine.yield(1)
+      end)() do error(mine, 0) end
+    end)
+    has(rille.traceback(mine), "cleanup went wrong")
+  end)
+
+  it("R38 a cleanup error of a break, a return or a goto surfaces there", function()
+    local mine = {}
+    local gen = rille.generator(function()
+      local _ <close> = closer(function()
+        rille.sleep(0)
+        error(mine)
+      end)
+      coroutine.yield(1)
+    end)
+    local after = false
+    assert.is_true(rawequal(mine, caught(function()
+      for _ in gen() do break end
+      after = true
+    end)))
+    assert.is_true(rawequal(mine, caught(function()
+      for _ in gen() do return "value" end
+    end)))
+    assert.is_true(rawequal(mine, caught(function()
+      do for _ in gen() do goto out end end
+      ::out::
+      after = true
+    end)))
+    assert.is_false(after)
+  end)
+
+  it("R38 a cleanup error surfaces at an explicit close, once", function()
+    local g = rille.generator(function()
+      local _ <close> = closer(function() error("cleanup", 0) end)
+      coroutine.yield(1)
+    end)()
+    g:next()
+    assert.equal("cleanup", caught(g.close, g))
+    g:close()
+    g:close()
+  end)
+
+  it("R39 nil and false are errors like others", function()
+    for _, waits in ipairs({ false, true }) do
+      for _, value in ipairs({ false, "nil" }) do
+        if value == "nil" then value = nil end
+        local g = rille.generator(function()
+          coroutine.yield(1)
+          if waits then rille.sleep(0) end
+          error(value)
+        end)()
+        g:next()
+        local r = table.pack(pcall(g.next, g))
+        assert.is_false(r[1])
+        assert.is_true(rawequal(value, r[2]))
+        assert.equal("failed", g:status())
+        assert.is_false((pcall(g.next, g)))
+        g:close()
+      end
+    end
+  end)
+
+  it("R39 error(nil) in the loop body closes and still is an error", function()
+    local log = {}
+    local r = table.pack(pcall(function()
+      for _ in logged(log, "closed", true)() do error(nil) end
+    end))
+    assert.is_false(r[1])
+    assert.is_nil(r[2])
+    assert.same({ "closed" }, log)
+  end)
+
+  it("R39 a cleanup error replaces error(nil), as it would a break", function()
+    local err = caught(function()
+      for _ in rille.generator(function()
+        local _ <close> = closer(function() error("cleanup", 0) end)
+        coroutine.yield(1)
+      end)() do error(nil) end
+    end)
+    assert.equal("cleanup", err)
+  end)
+
+  it("an error in a cleanup replaces the body's own error inside the body", function()
+    local first, log = {}, {}
+    local g = rille.generator(function()
+      local _ <close> = closer(function(err)
+        log[1] = err
+        rille.sleep(0)
+        error("second", 0)
+      end)
+      error(first)
+    end)()
+    assert.equal("second", caught(g.next, g))
+    assert.is_true(rawequal(first, log[1]))
+  end)
+end)
+
+describe("rille.generator: throw", function()
+  it("raises at the pending yield and returns the next item", function()
+    local mine = {}
+    local g = rille.generator(function()
+      local ok, err = pcall(coroutine.yield, 1)
+      rille.sleep(0)
+      coroutine.yield(ok, err, nil)
+    end)()
+    g:next()
+    local r = table.pack(g:throw(mine))
+    assert.equal(3, r.n)
+    assert.is_false(r[1])
+    assert.is_true(rawequal(mine, r[2]))
+    g:close()
+  end)
+
+  it("comes back as the same object when the body does not catch it", function()
+    local log, mine = {}, {}
+    local g = logged(log, "cleanup", true)()
+    g:next()
+    assert.is_true(rawequal(mine, caught(g.throw, g, mine)))
+    assert.same({ "cleanup" }, log)
+    assert.equal("failed", g:status())
+  end)
+
+  it("does not add a position to a string", function()
+    local g = counter(2)()
+    g:next()
+    assert.equal("plain", caught(g.throw, g, "plain"))
+  end)
+
+  it("raises nil and false too", function()
+    local seen
+    local g = rille.generator(function()
+      seen = { pcall(coroutine.yield, 1) }
+      coroutine.yield(2)
+    end)()
+    g:next()
+    assert.equal(2, (g:throw(false)))
+    assert.same({ false, false }, seen)
+    local r = table.pack(pcall(g.throw, g, nil))
+    assert.is_false(r[1])
+    assert.is_nil(r[2])
+    assert.equal("failed", g:status())
+  end)
+
+  it("returns nil when the body catches it and returns", function()
+    local g = rille.generator(function()
+      pcall(coroutine.yield, 1)
+      return "result"
+    end)()
+    g:next()
+    assert.is_nil((g:throw("x")))
+    assert.equal("exhausted", g:status())
+    assert.equal("result", (g:result()))
+  end)
+
+  it("at a created generator raises without running the body", function()
+    local ran, mine = false, {}
+    local g = rille.generator(function() ran = true end)()
+    assert.is_true(rawequal(mine, caught(g.throw, g, mine)))
+    assert.is_false(ran)
+    assert.is_not.equal("created", g:status())
+  end)
+
+  it("at an exhausted or closed generator gives no item and changes no state", function()
+    local g = counter(0)()
+    g:next()
+    local ok, v = pcall(g.throw, g, "late")
+    assert.is_true(not ok or v == nil)
+    assert.equal("exhausted", g:status())
+    assert.is_nil((g:next()))
+    g = counter(1)()
+    g:close()
+    ok, v = pcall(g.throw, g, "late")
+    assert.is_true(not ok or v == nil)
+    assert.equal("closed", g:status())
+  end)
+
+  it("reaches the innermost pcall only", function()
+    local log = {}
+    local g = rille.generator(function()
+      pcall(function()
+        log[#log + 1] = select(2, pcall(coroutine.yield, 1))
+        log[#log + 1] = "inner went on"
+        coroutine.yield(2)
+      end)
+      log[#log + 1] = "outer went on"
+    end)()
+    g:next()
+    assert.equal(2, (g:throw("a")))
+    assert.is_nil((g:throw("b")))
+    assert.same({ "a", "inner went on", "outer went on" }, log)
+  end)
+
+  it("may be repeated at every yield", function()
+    local g = rille.generator(function()
+      local err = 0
+      for _ = 1, 50 do err = err + select(2, pcall(coroutine.yield, err)) end
+      return err
+    end)()
+    g:next()
+    for i = 1, 49 do assert.equal(i, (g:throw(1))) end
+    assert.is_nil((g:throw(1)))
+    assert.equal(50, (g:result()))
+  end)
+end)
 
 describe("a generator that has failed", function()
   it("R33 because its consumer was cancelled says so, and does not end in silence", function()
@@ -96,18 +488,6 @@ describe("a generator that has failed", function()
 end)
 
 describe("a signal that user code raises", function()
-  local function signals()
-    local close, cancel
-    local g = rille.generator(function() close = caught(coroutine.yield, 1) end)()
-    g:next()
-    g:close()
-    local task = rille.spawn(function() cancel = caught(rille.sleep, 60) end)
-    until_waiting(task)
-    task:cancel()
-    pcall(task.await, task)
-    return close, cancel
-  end
-
   -- What a task gets, and how the generator ends, whose body raises the signal.
   local function raising(signal, waits)
     local task = rille.spawn(function()
@@ -128,7 +508,7 @@ describe("a signal that user code raises", function()
   end
 
   it("R34 the close signal in a body is an error that names it, and closes nothing", function()
-    local signal = signals()
+    local signal = close_signal()
     for _, waits in ipairs({ false, true }) do
       local err, status = raising(signal, waits)
       assert.is_false(rawequal(err, signal))
@@ -138,7 +518,7 @@ describe("a signal that user code raises", function()
   end)
 
   it("R34 the signal of a cancelled task in a body is an error like others, and cancels nobody", function()
-    local _, signal = signals()
+    local signal = cancel_signal()
     for _, waits in ipairs({ false, true }) do
       local err, status = raising(signal, waits)
       same_object(signal, err)
@@ -147,7 +527,7 @@ describe("a signal that user code raises", function()
   end)
 
   it("R34 in a loop's body is an error of the loop: the generator is closed", function()
-    for _, signal in ipairs({ signals() }) do
+    for _, signal in ipairs({ close_signal(), cancel_signal() }) do
       local log = {}
       local g = rille.generator(function()
         local _ <close> = closer(function() log[#log + 1] = "cleanup" end)
@@ -162,7 +542,7 @@ describe("a signal that user code raises", function()
   end)
 
   it("R34 in a task ends that task only, as a failure or a cancellation", function()
-    for _, signal in ipairs({ signals() }) do
+    for _, signal in ipairs({ close_signal(), cancel_signal() }) do
       local task = rille.spawn(function()
         rille.sleep(0)
         error(signal, 0)
