@@ -61,6 +61,7 @@ static void on_due(struct rille_deadline *d) {
 static struct cancel_scope *push_scope(lua_State *L, const char *what, double seconds) {
   struct cancel_scope *c = lua_newuserdatauv(L, sizeof *c, VALUES);
   *c = (struct cancel_scope){.seconds = seconds};
+  c->scope.ends = true; /* it is the function that is to end, not the task */
   c->scope.push_signal = push_signal;
   c->scope.drop = drop;
   c->deadline.due = on_due;

@@ -388,6 +388,19 @@ describe("rille.group: errors", function()
     rille.sleep(0)
   end)
 
+  it("R66 a fn that always catches the signal is ended after 100 times, and the task goes on", function()
+    local count = 0
+    assert.equal("first", caught(rille.group, function(group)
+      group:spawn(error, "first", 0)
+      while true do
+        count = count + 1
+        pcall(rille.sleep, 60)
+      end
+    end))
+    assert.is_true(count > 50 and count <= 102, count)
+    rille.sleep(0)
+  end)
+
   it("R66 a child that always catches the signal does not hang it", function()
     local out = process.run(process.host("-e", [[
       local rille = require "rille"
