@@ -24,6 +24,9 @@ end)
 
 local function run(script) return process.script(BODY .. script) end
 
+-- Starts it; it goes on by itself.
+local function start(script) return process.start(process.host("-e", BODY .. script)) end
+
 -- The script must have ended as it should, and have printed just that.
 local function printed(done, stdout, stderr)
   assert.equal(stdout, done.stdout, done.stderr)
@@ -160,6 +163,37 @@ error("fault")
     has(done.stderr, "fault")
   end)
 
+  it("R98 closes a consumer before what it iterates, whichever was used first", function()
+    printed(run([[
+local consumer = rille.generator(function(source)
+  local _ <close> = closer(function() print("consumer", source:status(), source:next()) end)
+  for v in source:keep() do coroutine.yield(v) end
+end)
+a = numbers("producer")
+a:next()
+b = consumer(a)
+b:next()
+]]), "consumer\tsuspended\t3\nproducer\n")
+  end)
+
+  it("R98 closes a chain of them from its end", function()
+    printed(run([[
+local relay = rille.generator(function(name, source)
+  local _ <close> = closer(function()
+    rille.sleep(0)
+    print(name, source:status())
+  end)
+  for v in source:keep() do coroutine.yield(v) end
+end)
+a = numbers("a")
+b = relay("b", a)
+c = relay("c", b)
+a:next()
+b:next()
+c:next()
+]]), "c\tsuspended\nb\tsuspended\na\n")
+  end)
+
   it("R98 closes those without a consumer in the order of their first steps, one at a time", function()
     printed(run([[
 local slow = rille.generator(function(name)
@@ -211,6 +245,28 @@ c:next()
     assert.is_nil(done.stderr:find(path .. ":16", 1, true))
   end)
 
+  it("R100 a new generator that is first used after it began is refused or reported, and not lost", function()
+    local done, path = run([[
+a = rille.generator(function()
+  local _ <close> = closer(function()
+    b = numbers("new")
+    local ok, err = pcall(b.next, b)
+    print(ok, ok and "" or err)
+  end)
+  coroutine.yield(1)
+end)()
+a:next()
+]])
+    assert.equal(0, done.status)
+    if done.stdout:find("^false") then
+      has(done.stdout, path .. ":18: ")
+      assert.is_nil(done.stdout:find("\nnew\n", 1, true))
+    else
+      assert.equal("true\t\nnew\n", done.stdout)
+      has(done.stderr, path .. ":17")
+    end
+  end)
+
   it("R101 finalisers that run at the very end find generators closed, and cannot wait", function()
     local done = run([[
 a = numbers("a")
@@ -239,5 +295,50 @@ end })
       has(lines[i], "false\t")
       has(lines[i], "cannot wait")
     end
+  end)
+
+  it("R53 R101 comes in bounded time, whatever a cleanup waits for; the rest goes without waits", function()
+    local stubborn <close> = start([[
+local stubborn = rille.generator(function(name, how)
+  local _ <close> = closer(function()
+    print(name)
+    how()
+  end)
+  coroutine.yield(name)
+end)
+local held = {}
+local function hold(...)
+  held[#held + 1] = stubborn(...)
+  held[#held]:next()
+end
+hold("spinning", function() while true do pcall(rille.sleep, 3600) end end)
+hold("patient", function() print("raised", pcall(rille.sleep, 3600)) end)
+hold("lost", function() rille.callback(function() end) end)
+hold("quick", function() end)
+_G.held = held
+]])
+    local endless <close> = start([[
+local again
+again = rille.generator(function()
+  local _ <close> = closer(function()
+    rille.sleep(0.01)
+    a = again()
+    a:next()
+  end)
+  coroutine.yield(1)
+end)
+a = again()
+a:next()
+]])
+    local done = stubborn:wait()
+    for _, name in ipairs({ "spinning", "patient", "raised\tfalse\t", "lost", "quick" }) do
+      has(done.stdout, name)
+    end
+    has(done.stderr, "killed")
+    has(done.stderr, "cleanup")
+    assert.equal(0, done.status)
+    done = endless:wait()
+    assert.is_true(#done.stderr > 0)
+    assert.equal(0, done.status)
   end)
 end)
