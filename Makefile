@@ -102,7 +102,7 @@ $(BUILD)/lualib.c: $(MODULES) Makefile | packages-build
 	   echo 'const struct rille_embedded rille_lualib[] = {'; \
 	   for f in $(MODULES:lualib/%=%); do \
 	     name=$$(echo $${f%.lua} | tr / .); \
-	     printf '{"%s", "@%s",\n' $$name $$f; \
+	     printf '{"%s", "=%s",\n' $$name $$f; \
 	     sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' lualib/$$f > $@.part; cat $@.part; \
 	     printf ', sizeof(\n'; cat $@.part; printf ') - 1},\n'; \
 	   done; rm -f $@.part; echo '{0, 0, 0, 0}};'; } > $@

@@ -118,10 +118,15 @@ static bool is_signal_of(lua_State *L, struct cancel_scope *c) {
   return same;
 }
 
-/* Raises the time-out. An error of the function, on top if it `failed`, is attached to it. */
+/* Raises the time-out, whose story begins where its signal was raised. An error of the function, on top if
+ * it `failed`, is attached to it. */
 static int raise_timeout(lua_State *L, struct cancel_scope *c, bool failed) {
   lua_pushfstring(L, "timed out after %f s", c->seconds);
   rille_fault_push(L, "ETIMEDOUT", "%s (%s)", lua_tostring(L, -1), c->scope.opened);
+  lua_getiuservalue(L, AT_SCOPE, SIGNAL);
+  rille_fault_push_story(L, -1);
+  lua_replace(L, -2);
+  rille_fault_add(L, -2);
   if (failed)
     rille_fault_suppress(L, -1, -3);
   return lua_error(L);

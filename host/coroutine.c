@@ -197,7 +197,7 @@ static int yield_k(lua_State *L, int status, lua_KContext ctx) {
   int inject = f->inject;
   f->inject = RILLE_INJECT_NOTHING;
   if (inject == RILLE_INJECT_SIGNAL)
-    rille_task_check(L, f->task);
+    rille_task_check(L, f->task, NULL);
   else if (inject == RILLE_INJECT_ERROR)
     return lua_error(L);
   return lua_gettop(L);

@@ -9,6 +9,7 @@
  * Errors: as everything that pushes. */
 #include "describe.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #include "task.h"
@@ -49,9 +50,9 @@ void rille_push_fiber(lua_State *L, struct rille_fiber *f) {
     lua_pushstring(L, kind);
 }
 
-/* The host's own Lua: the embedded modules. */
+/* The host's own Lua: the embedded modules. A file's source begins with '@'. */
 static bool is_embedded(const char *source) {
-  return strncmp(source, "@rille/", 7) == 0 || strcmp(source, "@rille.lua") == 0;
+  return strncmp(source, "=rille/", 7) == 0 || strcmp(source, "=rille.lua") == 0;
 }
 
 void rille_push_line(lua_State *L, lua_State *co) {
@@ -64,15 +65,49 @@ void rille_push_line(lua_State *L, lua_State *co) {
   lua_pushliteral(L, "?");
 }
 
+int rille_push_caller(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar) != 0; level++)
+    if (lua_getinfo(L, "Sl", &ar) != 0 && ar.currentline > 0 && !is_embedded(ar.source)) {
+      (void)lua_getinfo(L, "f", &ar);
+      return ar.currentline;
+    }
+  if (lua_getstack(L, 1, &ar) != 0 && lua_getinfo(L, "lf", &ar) != 0)
+    return ar.currentline;
+  lua_pushnil(L);
+  return 0;
+}
+
+int rille_error(lua_State *L, const char *format, ...) {
+  va_list args;
+  rille_push_line(L, L);
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  if (strcmp(lua_tostring(L, -2), "?") != 0)
+    lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
+  return lua_error(L);
+}
+
+void rille_push_op(lua_State *L, const struct rille_op *op) {
+  struct rille_task *awaited = rille_task_awaited(op);
+  if (awaited != NULL)
+    rille_task_push_name(L, awaited);
+  else
+    lua_pushstring(L, op->name);
+}
+
 void rille_push_wait(lua_State *L, struct rille_task *t) {
   struct rille_fiber *leaf = t->leaf;
   if (leaf == NULL || leaf->op == NULL || leaf->L == NULL) {
     lua_pushliteral(L, "its turn");
     return;
   }
+  rille_push_op(L, leaf->op);
   rille_push_line(L, leaf->L);
-  lua_pushfstring(L, "%s (%s)", leaf->op->name, lua_tostring(L, -1));
-  lua_replace(L, -2);
+  lua_pushfstring(L, "%s (%s)", lua_tostring(L, -2), lua_tostring(L, -1));
+  lua_replace(L, -3);
+  lua_pop(L, 1);
 }
 
 /* --- boundaries --- */

@@ -10,6 +10,16 @@ void rille_push_fiber(lua_State *L, struct rille_fiber *f);
 /* Pushes "file:line", the innermost line of coroutine co that is the script's; or "?". */
 void rille_push_line(lua_State *L, lua_State *co);
 
+/* Pushes the innermost function of the script that is on L's stack, below the running one, and returns the
+ * line that it is at. If the host's own functions alone are there, the one that called; nil and 0: none. */
+int rille_push_caller(lua_State *L);
+
+/* luaL_error, but it blames the script's line, also if an embedded module has called the running function. */
+int rille_error(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Pushes what an op waits for: "sleep", "task 'x'". */
+void rille_push_op(lua_State *L, const struct rille_op *op);
+
 /* Pushes what task t waits for, and where: "http.get (file:line)". */
 void rille_push_wait(lua_State *L, struct rille_task *t);
 

@@ -16,6 +16,8 @@ static const char STORIES = 0; /* its address is the key in the registry */
 
 enum { LAST_STRING = 1, LAST_STORY, STORY_LIMIT = 16000 };
 
+#define FRAMES "stack traceback:" /* as luaL_traceback begins */
+
 void rille_fault_push(lua_State *L, const char *code, const char *format, ...) {
   va_list args;
   lua_createtable(L, 0, 4);
@@ -117,13 +119,17 @@ static void keep_story(lua_State *L, int index) {
   lua_pop(L, 1);
 }
 
-/* Pushes "stack traceback:..." for the first coroutine, "<how> <who>:..." for the next ones. */
-static void push_segment(lua_State *L, int level, const char *how, const char *who) {
+/* Pushes "stack traceback:..." for the coroutine that raised, "<how> <who>:..." for the next ones; on a line of
+ * its own if something is `before` it. */
+static void push_segment(lua_State *L, int level, const char *how, const char *who, bool before) {
+  const char *line = before ? "\n" : "";
   luaL_traceback(L, L, NULL, level);
+  const char *text = lua_tostring(L, -1);
+  const char *frames = strchr(text, '\n');
   if (how == NULL)
-    return;
-  const char *frames = strchr(lua_tostring(L, -1), '\n');
-  lua_pushfstring(L, "\n%s %s:%s", how, who, frames != NULL ? frames : "");
+    lua_pushfstring(L, "%s%s", line, text);
+  else
+    lua_pushfstring(L, "%s%s %s:%s", line, how, who, frames != NULL ? frames : "");
   lua_replace(L, -2);
 }
 
@@ -138,9 +144,34 @@ void rille_fault_tell(lua_State *L, int index, int level, const char *how, const
     lua_pop(L, 1);
     return;
   }
-  push_segment(L, level, length > 0 && how == NULL ? "raised again in" : how, who);
+  bool again = how == NULL && strstr(lua_tostring(L, -1), FRAMES) != NULL;
+  push_segment(L, level, again ? "raised again in" : how, who, length > 0);
   lua_concat(L, 2);
   keep_story(L, index);
+}
+
+void rille_fault_add(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  if (lua_rawlen(L, -1) == 0) {
+    lua_pop(L, 1);
+    return;
+  }
+  rille_fault_push_story(L, index);
+  if (lua_rawlen(L, -1) > STORY_LIMIT) {
+    lua_pop(L, 2);
+    return;
+  }
+  lua_pushstring(L, lua_rawlen(L, -1) > 0 ? "\n" : "");
+  lua_rotate(L, -3, -1); /* story, line break, line */
+  lua_concat(L, 3);
+  keep_story(L, index);
+}
+
+bool rille_fault_has_story(lua_State *L, int index) {
+  rille_fault_push_story(L, index);
+  bool has = lua_rawlen(L, -1) > 0;
+  lua_pop(L, 1);
+  return has;
 }
 
 void rille_fault_suppress(lua_State *L, int index, int suppressed) {

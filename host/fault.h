@@ -28,6 +28,12 @@ bool rille_fault_is(lua_State *L, int index, const char *code);
  * came there from another coroutine: "advanced by"; NULL where it was raised: its story begins. */
 void rille_fault_tell(lua_State *L, int index, int level, const char *how, const char *who);
 
+/* Adds a line, the string on top (nil or "": nothing), to the story of the error at `index`. Pops it. */
+void rille_fault_add(lua_State *L, int index);
+
+/* True if the error at `index` has a story. */
+bool rille_fault_has_story(lua_State *L, int index);
+
 /* Attaches to the error at `index` one that must not replace it (R37, R40): in its field `suppressed`,
  * if it is an error object, and in its story. */
 void rille_fault_suppress(lua_State *L, int index, int suppressed);

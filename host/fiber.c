@@ -33,9 +33,9 @@ void rille_check_wait(lua_State *L, const char *what) {
   struct rille_fiber *f = *slot(L);
   if (!f->can_wait || !lua_isyieldable(L)) {
     rille_push_boundary(L);
-    luaL_error(L, "cannot wait for %s inside %s", what, lua_tostring(L, -1));
+    rille_error(L, "cannot wait for %s inside %s", what, lua_tostring(L, -1));
   }
-  rille_task_check(L, f->task);
+  rille_task_check(L, f->task, what);
 }
 
 void rille_op_init(struct rille_op *op, const struct rille_op_class *class) {
@@ -52,7 +52,7 @@ static int park_k(lua_State *L, int status, lua_KContext ctx) {
   op->fiber = NULL;
   f->task->leaf = NULL;
   if (op->aborted) {
-    rille_task_check(L, f->task);
+    rille_task_check(L, f->task, op->name);
     return luaL_error(L, "%s was interrupted", op->name);
   }
   return op->class->finish(L, op);
@@ -63,6 +63,7 @@ int rille_op_park(lua_State *L, struct rille_op *op) {
   f->op = op;
   op->fiber = f;
   f->task->leaf = f;
+  op->since = (uint32_t)uv_now(&f->rt->loop);
   if (op->done) { /* it was over before it was parked */
     list_append(&f->rt->ready, &f->ready);
   } else {
@@ -123,12 +124,22 @@ struct rille_fiber *rille_fiber_new(lua_State *L, size_t size, int nuvalue,
   return f;
 }
 
+/* Adds L's part to the story of the error at `index`: its frames and, of a task, where it comes from. */
+static void tell(lua_State *L, int index, const char *how) {
+  struct rille_fiber *f = *slot(L);
+  rille_push_fiber(L, f);
+  rille_fault_tell(L, index, 1, how, lua_tostring(L, -1));
+  lua_pop(L, 1);
+  if (f->kind == RILLE_TASK) {
+    rille_task_push_origin(L, f->task);
+    rille_fault_add(L, index);
+  }
+}
+
 int rille_fiber_on_error(lua_State *L) {
   struct rille_fiber *f = *slot(L);
-  if (!f->rt->passing && !rille_task_is_signal(L, f->task, 1)) {
-    rille_push_fiber(L, f);
-    rille_fault_tell(L, 1, 1, NULL, lua_tostring(L, -1));
-  }
+  if (!f->rt->passing && !rille_task_is_signal(L, f->task, 1))
+    tell(L, 1, NULL);
   f->rt->passing = false;
   lua_settop(L, 1);
   return 1;
@@ -300,11 +311,8 @@ bool rille_fiber_kill(lua_State *L, struct rille_fiber *f) {
 
 int rille_fiber_pass_error(lua_State *L, const char *how) {
   struct rille_fiber *f = *slot(L);
-  if (!rille_task_is_signal(L, f->task, -1)) {
-    rille_push_fiber(L, f);
-    rille_fault_tell(L, -2, 1, how, lua_tostring(L, -1));
-    lua_pop(L, 1);
-  }
+  if (!rille_task_is_signal(L, f->task, -1))
+    tell(L, lua_gettop(L), how);
   f->rt->passing = true; /* told already: the base handler need not */
   return lua_error(L);
 }
@@ -327,7 +335,7 @@ static void drive(struct rille_fiber *f) {
       f = rt->handover;
       rt->handover = NULL;
       if (task->killed) {
-        rille_task_kill(task);
+        rille_task_kill(task, "caught its cancellation too often and was killed");
         return;
       }
       if (f == NULL)

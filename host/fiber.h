@@ -103,6 +103,7 @@ struct rille_op {
   struct rille_fiber *fiber; /* who waits; NULL before the park and after */
   bool done;                 /* handed over: queued, or about to be */
   bool aborted;              /* done because of a signal */
+  uint32_t since;            /* when it was parked: the loop's milliseconds */
 };
 
 /* The record of L's coroutine; the main thread's for one the host did not make. Never NULL. */

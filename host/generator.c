@@ -52,7 +52,7 @@ static const char *status_of(const struct rille_generator *g) {
 /* A step of a generator that has ended: nil, or an error if items were lost (R24, R33). */
 static int ended(lua_State *L, struct rille_generator *g) {
   if (g->phase == RILLE_GENERATOR_CLOSING && g->fiber.state != RILLE_RUNNING)
-    return luaL_error(L, "generator is being closed by another task");
+    return rille_error(L, "generator is being closed by another task");
   if (g->phase == RILLE_GENERATOR_CLOSING)
     return rille_generator_raise_busy(L, g, "next");
   if (g->phase != RILLE_GENERATOR_FAILED) {
@@ -61,7 +61,7 @@ static int ended(lua_State *L, struct rille_generator *g) {
   }
   lua_getiuservalue(L, 1, RILLE_GENERATOR_CAUSE);
   rille_fault_push_message(L, -1);
-  return luaL_error(L, "generator already failed: %s", lua_tostring(L, -1));
+  return rille_error(L, "generator already failed: %s", lua_tostring(L, -1));
 }
 
 /* The body has failed; its error is on top of L. Keeps and raises it. */
@@ -88,7 +88,7 @@ static int next_k(lua_State *L, int status, lua_KContext ctx) {
     me->evicted = false;
     me->task->leaf = NULL;
     rille_generator_push_birthplace(L, g);
-    return luaL_error(L, "generator closed by another task (made at %s)", lua_tostring(L, -1));
+    return rille_error(L, "generator closed by another task (made at %s)", lua_tostring(L, -1));
   }
   if (g->fiber.outcome == RILLE_ITEM)
     return rille_fiber_take(L, &g->fiber);
@@ -111,7 +111,7 @@ static bool check_step(lua_State *L, struct rille_generator *g) {
     return false;
   }
   if (g->fiber.state == RILLE_DEAD)
-    luaL_error(L, "generator already failed: its task was killed");
+    rille_error(L, "generator already failed: its task was killed");
   if (g->fiber.state != RILLE_SUSPENDED && g->fiber.state != RILLE_CREATED)
     rille_generator_raise_busy(L, g, "next");
   return true;
@@ -167,7 +167,7 @@ static void check_loop(lua_State *L, struct rille_generator *g) {
   lua_Debug ar;
   if (g->phase == RILLE_GENERATOR_CLOSED && g->loop_line > 0 && lua_getiuservalue(L, 1, RILLE_GENERATOR_LOOP) == LUA_TFUNCTION &&
       lua_getinfo(L, ">S", &ar) != 0)
-    luaL_error(L, "generator was closed by the loop at %s:%d; use g:keep() for a loop that leaves it open",
+    rille_error(L, "generator was closed by the loop at %s:%d; use g:keep() for a loop that leaves it open",
                ar.short_src, g->loop_line);
 }
 
@@ -186,7 +186,7 @@ static int l_next(lua_State *L) {
   if (g->phase == RILLE_GENERATOR_LIVE && g->fiber.state == RILLE_CREATED && nargs > 0) {
     for (int i = 2; i <= nargs + 1; i++)
       if (!lua_isnil(L, i))
-        return luaL_error(L, "cannot send a value to a just-started generator");
+        return rille_error(L, "cannot send a value to a just-started generator");
     lua_settop(L, 1);
     nargs = 0;
   }
@@ -222,10 +222,9 @@ static int l_close(lua_State *L) {
 /* __close(g, err): a cleanup error does not replace err (L12) */
 static int l_close_loop(lua_State *L) {
   struct rille_generator *g = check(L);
-  lua_Debug ar;
   lua_settop(L, 2);
-  if (g->phase == RILLE_GENERATOR_LIVE && lua_getstack(L, 1, &ar) != 0 && lua_getinfo(L, "lf", &ar) != 0) {
-    g->loop_line = ar.currentline;
+  if (g->phase == RILLE_GENERATOR_LIVE) {
+    g->loop_line = rille_push_caller(L);
     lua_setiuservalue(L, 1, RILLE_GENERATOR_LOOP);
   }
   return rille_generator_close(L, g, lua_isnil(L, 2) ? 0 : RILLE_HAS_ERROR);
@@ -300,7 +299,6 @@ static int l_tostring(lua_State *L) {
 /* A generator function: upvalues are the metatable and the body. Runs nothing yet (R1). */
 static int l_make(lua_State *L) {
   int nargs = lua_gettop(L);
-  lua_Debug ar;
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   struct rille_generator *g =
@@ -310,10 +308,8 @@ static int l_make(lua_State *L) {
   lua_setiuservalue(L, -2, RILLE_GENERATOR_CO);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
-  if (lua_getstack(L, 1, &ar) != 0 && lua_getinfo(L, "lf", &ar) != 0) {
-    g->line = ar.currentline;
-    lua_setiuservalue(L, -2, RILLE_GENERATOR_MAKER);
-  }
+  g->line = rille_push_caller(L);
+  lua_setiuservalue(L, -2, RILLE_GENERATOR_MAKER);
   lua_insert(L, 1);
   rille_fiber_load(L, &g->fiber, nargs, true);
   return l_each(L);

@@ -57,14 +57,14 @@ static void push_awaited(lua_State *L, struct rille_task *t) {
 int rille_generator_raise_busy(lua_State *L, struct rille_generator *g, const char *verb) {
   rille_generator_push_birthplace(L, g);
   if (is_inside(L, g))
-    return luaL_error(L, strcmp(verb, "close") == 0
+    return rille_error(L, strcmp(verb, "close") == 0
                              ? "cannot close a running generator from inside it; use return"
                              : "generator already running (made at %s)", lua_tostring(L, -1));
   rille_task_push_name(L, g->fiber.task);
   rille_push_line(L, g->fiber.consumer->L);
   push_awaited(L, g->fiber.task);
-  return luaL_error(L, "generator already running: %s is waiting in next() since %s (body awaits %s)",
-                    lua_tostring(L, -3), lua_tostring(L, -2), lua_tostring(L, -1));
+  return rille_error(L, "generator already running: %s is waiting in next() since %s (body awaits %s)",
+                     lua_tostring(L, -3), lua_tostring(L, -2), lua_tostring(L, -1));
 }
 
 int rille_generator_pass_error(lua_State *L, struct rille_generator *g) {

@@ -12,10 +12,12 @@
 #include <lualib.h>
 
 #include "fault.h"
+#include "report.h"
 #include "task.h"
 
 static const luaL_Reg modules[] = {{"rille.host.fault", luaopen_rille_fault},
                                    {"rille.host.task", luaopen_rille_task},
+                                   {"rille.host.report", luaopen_rille_report},
                                    {"rille.host.generator", luaopen_rille_generator},
                                    {"rille.host.timer", luaopen_rille_timer},
                                    {"rille.host.cancel_scope", luaopen_rille_cancel_scope},

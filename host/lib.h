@@ -9,7 +9,7 @@
 /* A module of lualib/, embedded at build time; the table ends with a NULL name. */
 struct rille_embedded {
   const char *name;  /* "rille.stream" */
-  const char *chunk; /* "@rille/stream.lua" */
+  const char *chunk; /* "=rille/stream.lua" */
   const char *source;
   size_t size;
 };

@@ -12,6 +12,7 @@
 #include <lualib.h>
 
 #include "memory.h"
+#include "report.h"
 #include "task.h"
 
 enum { CLEANUP_SECONDS = 5 };
@@ -36,6 +37,18 @@ static void start_signal(struct rille *rt, uv_signal_t *handle, int signum) {
   /* One shot: the disposition is the default again once the first has come, so a second one ends the
    * program at once, even if it never waits. */
   (void)uv_signal_start_oneshot(handle, on_signal, signum);
+}
+
+static void on_inquire(uv_signal_t *handle, int signum) {
+  (void)signum;
+  ((struct rille *)handle->data)->inquired = true;
+}
+
+static void start_inquire(struct rille *rt) {
+  (void)uv_signal_init(&rt->loop, &rt->inquire);
+  rt->inquire.data = rt;
+  uv_unref((uv_handle_t *)&rt->inquire);
+  (void)uv_signal_start(&rt->inquire, on_inquire, SIGUSR1);
 }
 
 static void init_record(struct rille_fiber *f, struct rille *rt, lua_State *L, int kind, int state) {
@@ -71,6 +84,7 @@ struct rille *rille_new(void) {
   uv_unref((uv_handle_t *)&rt->prepare);
   start_signal(rt, &rt->interrupt, SIGINT);
   start_signal(rt, &rt->terminate, SIGTERM);
+  start_inquire(rt);
   (void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of the write */
   return rt;
 }
@@ -104,18 +118,17 @@ void rille_stop(struct rille *rt, int status) {
 }
 
 static void kill_tasks(struct rille *rt, const char *why) {
-  rille_task_report(rt, why);
   while (!list_empty(&rt->tasks))
-    rille_task_kill(LIST_ENTRY(rt->tasks.next, struct rille_task, link));
+    rille_task_kill(LIST_ENTRY(rt->tasks.next, struct rille_task, link), why);
 }
 
 /* Nothing is ready and nothing in flight could make it so. */
 static void deadlock(struct rille *rt) {
   if (rt->stopping) {
-    kill_tasks(rt, "these tasks could not be cancelled and were killed");
+    kill_tasks(rt, "could not be cancelled and was killed");
     return;
   }
-  rille_task_report(rt, "deadlock: these tasks wait for what can never come");
+  rille_report_tasks(rt, "deadlock: these tasks wait for what can never come");
   rille_stop(rt, 1);
 }
 
@@ -166,9 +179,11 @@ static void poll(struct rille *rt) {
 
 static void run_tasks(struct rille *rt, bool for_daemons) {
   while (goes_on(rt, for_daemons)) {
+    if (rt->inquired)
+      rille_report_tree(rt);
     rille_fiber_run_ready(rt);
     if (rt->overdue)
-      kill_tasks(rt, "these tasks took too long to end and were killed");
+      kill_tasks(rt, "took too long to end and was killed");
     else if (!list_empty(&rt->ready))
       poll_now(rt);
     else if (goes_on(rt, for_daemons))
@@ -205,6 +220,7 @@ void rille_close(struct rille *rt) {
   uv_close((uv_handle_t *)&rt->prepare, NULL);
   uv_close((uv_handle_t *)&rt->interrupt, NULL);
   uv_close((uv_handle_t *)&rt->terminate, NULL);
+  uv_close((uv_handle_t *)&rt->inquire, NULL);
   (void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* ... and their close callbacks run here */
   if (uv_loop_close(&rt->loop) != 0)
     abort();

@@ -45,8 +45,11 @@ struct rille {
   uint32_t external;          /* ops that are parked and wait for the world outside */
   uv_signal_t interrupt;      /* SIGINT, SIGTERM: the first cancels, the second kills */
   uv_signal_t terminate;
+  uv_signal_t inquire;        /* SIGUSR1: the tree of tasks is printed */
   struct rille_deadline cleanup; /* how long tasks may take to end once the program was told to */
   int status;                 /* exit status */
+  uint32_t task_number;       /* tasks spawned so far */
+  bool inquired;              /* the tree is to be printed */
   bool stopping;              /* the program was told to end */
   bool overdue;               /* and some task did not, in time */
   bool closing;               /* lua_close is under way */

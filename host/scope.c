@@ -3,6 +3,8 @@
  * Errors: raising a signal is the purpose. */
 #include "scope.h"
 
+#include "describe.h"
+#include "fault.h"
 #include "runtime.h"
 #include "task.h"
 
@@ -65,7 +67,26 @@ void rille_task_interrupt(struct rille_task *t) {
     rille_op_interrupt(t->leaf->op);
 }
 
-void rille_task_check(lua_State *L, struct rille_task *t) {
+/* Begins the story of the signal on top: where it strikes first, and of a task's `own` which task that is. */
+static void note_wait(lua_State *L, struct rille_task *t, bool own, const char *what) {
+  if (rille_fault_has_story(L, -1))
+    return;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  rille_push_line(L, L);
+  lua_pushfstring(L, "while waiting for %s (%s)", what, lua_tostring(L, -1));
+  lua_replace(L, -2);
+  if (own) {
+    lua_pushliteral(L, "\n");
+    rille_task_push_origin(L, t);
+    if (lua_isnil(L, -1)) /* the host's */
+      lua_pop(L, 2);
+    else
+      lua_concat(L, 3);
+  }
+  rille_fault_add(L, -2);
+}
+
+void rille_task_check(lua_State *L, struct rille_task *t, const char *what) {
   struct rille_scope *s = due_scope(t);
   if (s == NULL)
     return;
@@ -76,6 +97,8 @@ void rille_task_check(lua_State *L, struct rille_task *t) {
     lua_yieldk(L, 0, 0, NULL); /* to the loop, which does not come back */
   }
   s->push_signal(L, t, s);
+  if (what != NULL && rille_fault_is(L, -1, "ECANCELED")) /* the close signal is one for all generators */
+    note_wait(L, t, s == &t->root, what);
   t->fiber.rt->raises++;
   for (struct rille_scope *inner = t->scope;; inner = inner->outer) { /* those inside unwind with it */
     inner->state = RILLE_UNWINDING;

@@ -53,8 +53,9 @@ void rille_scope_drop_all(struct rille_task *t);
 /* Aborts the wait in flight if a signal is due. C only. */
 void rille_task_interrupt(struct rille_task *t);
 
-/* Raises the due signal of the outermost scope that has one and is not shielded; returns if none is. */
-void rille_task_check(lua_State *L, struct rille_task *t);
+/* Raises the due signal of the outermost scope that has one and is not shielded; returns if none is. `what`
+ * is waited for, for the story of the signal; NULL at a yield. */
+void rille_task_check(lua_State *L, struct rille_task *t, const char *what);
 
 /* A protected call of L that began when rt->raises was `before` has failed with the error on top: marks
  * what it swallowed. Raises the error again if the task is exiting, or if a scope that `ends` had enough. */

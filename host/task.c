@@ -5,12 +5,12 @@
  *         stderr and stops the program; an error in the cleanup of a cancelled task is reported too. */
 #include "task.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "box.h"
 #include "describe.h"
 #include "fault.h"
+#include "report.h"
 #include "runtime.h"
 
 #define TASK "rille.Task"
@@ -18,7 +18,7 @@
 /* User values of a Task. */
 enum { CO = 1, SIGNAL, SPAWNER, NAME, REASON, VALUES = REASON };
 
-static void push_task(lua_State *L, struct rille_task *t) {
+void rille_task_push(lua_State *L, struct rille_task *t) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, t->fiber.rt->anchors);
   lua_rawgeti(L, -1, t->anchor);
   lua_remove(L, -2);
@@ -26,18 +26,25 @@ static void push_task(lua_State *L, struct rille_task *t) {
 
 /* --- names --- */
 
+/* Pushes "file:line", where the Task at `index` was spawned, or nil. */
+static void push_birthplace(lua_State *L, int index) {
+  const struct rille_task *t = lua_touserdata(L, index);
+  lua_Debug ar;
+  if (lua_getiuservalue(L, index, SPAWNER) == LUA_TFUNCTION && lua_getinfo(L, ">S", &ar) != 0)
+    lua_pushfstring(L, "%s:%d", ar.short_src, t->line);
+}
+
 /* Pushes the name of the Task at `index`: its own, or where it was spawned. */
 static void push_name(lua_State *L, int index) {
-  struct rille_task *t = lua_touserdata(L, index);
   index = lua_absindex(L, index);
   if (lua_getiuservalue(L, index, NAME) == LUA_TSTRING)
     return;
   lua_pop(L, 1);
-  lua_Debug ar;
-  if (lua_getiuservalue(L, index, SPAWNER) == LUA_TFUNCTION && lua_getinfo(L, ">S", &ar) != 0)
-    lua_pushfstring(L, "%s:%d", ar.short_src, t->line);
-  else
+  push_birthplace(L, index);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
     lua_pushliteral(L, "?");
+  }
 }
 
 void rille_task_set_name(lua_State *L, int task, int name) {
@@ -51,11 +58,49 @@ void rille_task_push_name(lua_State *L, struct rille_task *t) {
     lua_pushliteral(L, "a task that has ended");
     return;
   }
-  push_task(L, t);
+  rille_task_push(L, t);
   push_name(L, -1);
   lua_pushfstring(L, "task '%s'", lua_tostring(L, -1));
   lua_replace(L, -3);
   lua_pop(L, 1);
+}
+
+/* --- where a task comes from --- */
+
+void rille_task_push_birthplace(lua_State *L, struct rille_task *t) {
+  rille_task_push(L, t);
+  push_birthplace(L, lua_gettop(L));
+  lua_remove(L, -2);
+}
+
+/* An anchor is used again after its task has ended; who has it then is younger than t. */
+struct rille_task *rille_task_parent(lua_State *L, const struct rille_task *t) {
+  if (t->parent == LUA_NOREF)
+    return NULL;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->fiber.rt->anchors);
+  lua_rawgeti(L, -1, t->parent);
+  struct rille_task *parent = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  return parent != NULL && (int32_t)(parent->number - t->number) < 0 ? parent : NULL;
+}
+
+void rille_task_push_origin(lua_State *L, struct rille_task *t) {
+  rille_task_push_birthplace(L, t);
+  if (lua_isnil(L, -1))
+    return;
+  struct rille_task *parent = rille_task_parent(L, t);
+  rille_task_push_name(L, t);
+  lua_pushfstring(L, "%s spawned at %s", lua_tostring(L, -1), lua_tostring(L, -2));
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  if (t->parent == LUA_NOREF)
+    return;
+  lua_pushliteral(L, " by ");
+  if (parent != NULL)
+    rille_task_push_name(L, parent);
+  else
+    lua_pushliteral(L, "a task that has ended");
+  lua_concat(L, 3);
 }
 
 /* --- the signal --- */
@@ -63,7 +108,7 @@ void rille_task_push_name(lua_State *L, struct rille_task *t) {
 /* Pushes the signal of task t, made once: an error object with code ECANCELED. */
 static void push_task_signal(lua_State *L, struct rille_task *t, struct rille_scope *s) {
   (void)s;
-  push_task(L, t);
+  rille_task_push(L, t);
   if (lua_getiuservalue(L, -1, SIGNAL) == LUA_TNIL) {
     lua_pop(L, 1);
     push_name(L, -1);
@@ -88,68 +133,19 @@ void rille_task_cancel(struct rille_task *t) {
   rille_task_interrupt(t);
 }
 
-/* --- reports --- */
-
-static int print_task(lua_State *L) {
-  struct rille_task *t = lua_touserdata(L, 1);
-  rille_task_push_name(L, t);
-  rille_push_wait(L, t);
-  struct rille_fiber *f = t->leaf != NULL ? t->leaf : &t->fiber;
-  lua_pushfstring(L, "%s waits for %s", lua_tostring(L, 2), lua_tostring(L, 3));
-  if (f->L != NULL)
-    luaL_traceback(L, f->L, lua_tostring(L, -1), 0);
-  (void)fprintf(stderr, "%s\n", lua_tostring(L, -1));
-  return 0;
-}
-
-static void report_task(struct rille_task *t) {
-  lua_State *L = t->fiber.rt->L;
-  lua_pushcfunction(L, print_task);
-  lua_pushlightuserdata(L, t);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK)
-    lua_pop(L, 1);
-}
-
-void rille_task_report(struct rille *rt, const char *title) {
-  (void)fflush(stdout);
-  (void)fprintf(stderr, "rille: %s\n", title);
-  for (struct list *l = rt->tasks.next; l != &rt->tasks; l = l->next)
-    report_task(LIST_ENTRY(l, struct rille_task, link));
-}
-
-/* Prints "rille: <message>" and the story of the error on top, to stderr. Protected by the caller. */
-static int report_error(lua_State *L) {
-  rille_fault_push_message(L, 1);
-  rille_fault_push_story(L, 1);
-  (void)fflush(stdout);
-  lua_pushfstring(L, "rille: %s%s%s\n", lua_tostring(L, 2), lua_rawlen(L, 3) > 0 ? "\n" : "",
-                  lua_tostring(L, 3));
-  (void)fputs(lua_tostring(L, -1), stderr);
-  return 0;
-}
-
-/* Prints the error on top of L, and pops it. */
-static void report(lua_State *L) {
-  lua_pushcfunction(L, report_error);
-  lua_insert(L, -2);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-    (void)fputs("rille: error while reporting an error\n", stderr);
-    lua_pop(L, 1);
-  }
-}
+/* --- ends --- */
 
 /* Prints the error that the task ended with; it stays with the task. */
 static void report_failure(struct rille_task *t) {
   lua_State *L = t->fiber.rt->L;
   lua_pushvalue(t->fiber.L, -1);
   lua_xmove(t->fiber.L, L, 1);
-  report(L);
+  rille_report_error(L);
 }
-
-/* --- ends --- */
 
 struct await {
   struct rille_op op;
+  struct rille_task *task;
   struct list link;
   bool join; /* waits for the end only */
 };
@@ -240,13 +236,9 @@ void rille_task_finished(struct rille_task *t) {
   t->anchor = LUA_NOREF;
 }
 
-void rille_task_kill(struct rille_task *t) {
+void rille_task_kill(struct rille_task *t, const char *why) {
   lua_State *L = t->fiber.rt->L;
-  if (t->killed) { /* by itself, in rille_task_check */
-    (void)fprintf(stderr, "rille: a task caught its cancellation %d times and was killed\n",
-                  RILLE_SWALLOW_LIMIT);
-    report_task(t);
-  }
+  rille_report_killed(t, why);
   t->killed = true;
   rille_scope_drop_all(t);
   struct rille_fiber *f = t->leaf != NULL ? t->leaf : &t->fiber;
@@ -257,7 +249,7 @@ void rille_task_kill(struct rille_task *t) {
   while (f != NULL) {
     struct rille_fiber *consumer = f->consumer;
     if (!rille_fiber_kill(L, f))
-      report(L);
+      rille_report_error(L);
     f = consumer;
   }
   t->fiber.rt->outside.task = NULL;
@@ -268,7 +260,7 @@ void rille_task_kill(struct rille_task *t) {
 
 struct rille_task *rille_task_spawn(lua_State *L, int nargs, bool owned) {
   struct rille *rt = rille_of(L);
-  lua_Debug ar;
+  struct rille_task *parent = rille_fiber_of(L)->task;
   int base = lua_gettop(L) - nargs; /* the function */
   struct rille_task *t =
       (struct rille_task *)rille_fiber_new(L, sizeof *t, VALUES, RILLE_TASK);
@@ -278,14 +270,14 @@ struct rille_task *rille_task_spawn(lua_State *L, int nargs, bool owned) {
   t->scope = &t->root;
   t->owned = owned;
   t->anchor = LUA_NOREF;
+  t->parent = parent != NULL ? parent->anchor : LUA_NOREF;
+  t->number = rt->task_number++;
   t->fiber.task = t;
   t->fiber.can_wait = true;
   lua_setiuservalue(L, -2, CO);
   luaL_setmetatable(L, TASK);
-  if (lua_getstack(L, 1, &ar) != 0 && lua_getinfo(L, "lf", &ar) != 0) {
-    t->line = ar.currentline;
-    lua_setiuservalue(L, -2, SPAWNER);
-  }
+  t->line = rille_push_caller(L);
+  lua_setiuservalue(L, -2, SPAWNER);
   lua_insert(L, base);
   rille_fiber_load(L, &t->fiber, nargs, true);
   lua_rawgeti(L, LUA_REGISTRYINDEX, rt->anchors);
@@ -350,16 +342,21 @@ static int await_finish(lua_State *L, struct rille_op *op) {
 static const struct rille_op_class await_class = {
     .name = "a task", .abort = await_abort, .finish = await_finish};
 
+struct rille_task *rille_task_awaited(const struct rille_op *op) {
+  return op->class == &await_class ? ((const struct await *)op)->task : NULL;
+}
+
 static int wait_for_end(lua_State *L, bool join) {
   struct rille_task *t = check_task(L);
   lua_settop(L, 1);
   if (rille_fiber_of(L)->task == t)
-    return luaL_error(L, "a task cannot await itself");
+    return rille_error(L, "a task cannot await itself");
   if (t->fiber.state == RILLE_DEAD)
     return join ? 0 : push_results(L, t);
   rille_check_wait(L, "a task");
   struct await *a = lua_newuserdatauv(L, sizeof *a, 0);
   rille_op_init(&a->op, &await_class);
+  a->task = t;
   list_append(&t->awaiters, &a->link);
   a->join = join;
   return rille_op_park(L, &a->op);
@@ -384,7 +381,14 @@ static int l_cancel(lua_State *L) {
   return 0;
 }
 
-static const char *status_of(const struct rille_task *t) {
+/* In the root's state, WAITING: it waits, or a fiber that it waits for runs, which is no leaf then. */
+static const char *status_of_parked(const struct rille_task *t) {
+  if (t->leaf == NULL)
+    return "running";
+  return t->leaf->op == NULL || t->leaf->op->done ? "ready" : "waiting";
+}
+
+const char *rille_task_status(const struct rille_task *t) {
   switch (t->fiber.state) {
   case RILLE_DEAD:
     if (t->cancelled)
@@ -393,7 +397,7 @@ static const char *status_of(const struct rille_task *t) {
   case RILLE_RUNNING:
     return "running";
   case RILLE_WAITING:
-    return t->leaf != NULL && t->leaf->op != NULL && t->leaf->op->done ? "ready" : "waiting";
+    return status_of_parked(t);
   default:
     return "ready";
   }
@@ -401,14 +405,14 @@ static const char *status_of(const struct rille_task *t) {
 
 /* task:status() -> "ready" "running" "waiting" "done" "failed" "cancelled" */
 static int l_status(lua_State *L) {
-  lua_pushstring(L, status_of(check_task(L)));
+  lua_pushstring(L, rille_task_status(check_task(L)));
   return 1;
 }
 
 static int l_tostring(lua_State *L) {
   struct rille_task *t = check_task(L);
   push_name(L, 1);
-  const char *status = status_of(t);
+  const char *status = rille_task_status(t);
   if (strcmp(status, "waiting") == 0) {
     rille_push_wait(L, t);
     lua_pushfstring(L, "task '%s' (waiting for %s)", lua_tostring(L, -2), lua_tostring(L, -1));
@@ -445,7 +449,7 @@ static int l_newindex(lua_State *L) {
 static int l_current(lua_State *L) {
   struct rille_task *t = rille_fiber_of(L)->task;
   if (t != NULL && t->anchor != LUA_NOREF)
-    push_task(L, t);
+    rille_task_push(L, t);
   else
     lua_pushnil(L);
   return 1;

@@ -25,6 +25,8 @@ struct rille_task {
   struct list awaiters;      /* ops of those who wait for its end */
   int anchor;                /* in rt->anchors */
   int line;                  /* where it was spawned, in the function that is its user value */
+  int parent;                /* anchor of the task that spawned it; LUA_NOREF: the host did */
+  uint32_t number;           /* in the order of spawning */
   bool owned;                /* whoever spawned it looks after its error */
   bool daemon;               /* it does not keep the program alive */
   bool cancelled;            /* ended by its own signal */
@@ -36,7 +38,7 @@ struct rille_task {
  * Task. It is queued, not run. */
 struct rille_task *rille_task_spawn(lua_State *L, int nargs, bool owned);
 
-/* Names the Task on top of L: the string at `name`. */
+/* Names the Task at index `task` of L: the string at `name`. */
 void rille_task_set_name(lua_State *L, int task, int name);
 
 /* Sends the task its signal. Idempotent; nothing happens to one that has ended. C only. */
@@ -49,14 +51,30 @@ bool rille_task_is_cancelled(const struct rille_task *t);
 void rille_task_finished(struct rille_task *t);
 
 /* Ends a task that goes on swallowing its signal, or that outlived the end of the program: each of its
- * coroutines is reset, the innermost first, and its <close> variables run without waiting. */
-void rille_task_kill(struct rille_task *t);
+ * coroutines is reset, the innermost first, and its <close> variables run without waiting. A warning says
+ * `why`: "took too long to end and was killed". */
+void rille_task_kill(struct rille_task *t, const char *why);
+
+/* Pushes the Task of a task that has not ended. */
+void rille_task_push(lua_State *L, struct rille_task *t);
+
+/* The task whose end the op waits for; NULL if it waits for something else. */
+struct rille_task *rille_task_awaited(const struct rille_op *op);
 
 /* Pushes "task 'main'". */
 void rille_task_push_name(lua_State *L, struct rille_task *t);
 
-/* Prints, for every live task, what it waits for and its stack. */
-void rille_task_report(struct rille *rt, const char *title);
+/* "ready" "running" "waiting" "done" "failed" "cancelled" */
+const char *rille_task_status(const struct rille_task *t);
+
+/* Pushes "file:line", where the task was spawned, or nil: the host did. */
+void rille_task_push_birthplace(lua_State *L, struct rille_task *t);
+
+/* Pushes "task 'x' spawned at file:line by task 'main'", or nil: the host did. */
+void rille_task_push_origin(lua_State *L, struct rille_task *t);
+
+/* The task that spawned t; NULL if that has ended, or if the host did. */
+struct rille_task *rille_task_parent(lua_State *L, const struct rille_task *t);
 
 int luaopen_rille_task(lua_State *L);
 

@@ -6,6 +6,7 @@ local channel = require "rille.channel"
 local fault = require "rille.host.fault"
 local generator = require "rille.host.generator"
 local group = require "rille.group"
+local report = require "rille.host.report"
 local sync = require "rille.sync"
 local task = require "rille.host.task"
 local test = require "rille.test"
@@ -106,6 +107,21 @@ rille.traceback = fault.traceback
 ---@param code? string
 ---@return boolean
 rille.is_error = fault.is
+
+---@class rille.TaskEntry
+---@field task rille.Task
+---@field name string
+---@field state "ready"|"running"|"waiting"
+---@field waits_for string|nil what a waiting task waits for, as reports call it: "sleep"
+---@field where string|nil "file:line" of that wait
+---@field since number|nil seconds that it has waited so far
+---@field within string[] the coroutines that it is in, the innermost first: "generator (file:line)"
+---@field spawned string|nil "file:line"; nil if the host spawned it
+---@field parent rille.Task|nil that spawned it; nil if that has ended, or if the host did
+
+--- The live tasks, the oldest first (R114).
+---@return rille.TaskEntry[]
+rille.tasks = report.tasks
 
 --- Adapts an interface of callbacks: calls `fn(resume)`, then waits until `resume(...)` is called, once.
 ---@param fn fun(resume: fun(...))

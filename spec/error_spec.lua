@@ -220,3 +220,200 @@ describe("rille.traceback", function()
     has(story, "explode")
   end)
 end)
+
+describe("the story of an error", function()
+  local function until_waiting(task)
+    while task:status() ~= "waiting" do rille.sleep(0) end
+  end
+
+  local function before(story, ...)
+    local position = 1
+    for _, part in ipairs({ ... }) do
+      local first, last = story:find(part, position, true)
+      assert.is_truthy(first, ("%q does not follow in %q"):format(part, story))
+      position = last + 1
+    end
+  end
+
+  it("R31 tells the task that it left, and who spawned that where", function()
+    local spawned, raised
+    local function explode_in_the_child()
+      rille.sleep(0)
+      raised = here() error(error_object())
+    end
+    local outer = rille.spawn(function()
+      spawned = here() local child = rille.spawn(explode_in_the_child)
+      child.name = "child"
+      return (child:await())
+    end)
+    outer.name = "outer"
+    local story = rille.traceback((caught(outer.await, outer)))
+    before(story, raised, "\ntask 'child' spawned at " .. spawned .. " by task 'outer'\n",
+      "awaited by task 'outer':", "\ntask 'outer' spawned at ", " by task '")
+  end)
+
+  it("R31 tells body, generator, consumer and task in this order", function()
+    local function body()
+      rille.sleep(0)
+      error(error_object())
+    end
+    local made
+    local function consume()
+      made = here() for _ in rille.generator(body)() do break end
+      return nil
+    end
+    local task = rille.spawn(consume)
+    task.name = "consumer"
+    local story = rille.traceback((caught(task.await, task)))
+    before(story, "in function <", "generator made at " .. made .. ", advanced by task 'consumer':",
+      "\ntask 'consumer' spawned at ")
+  end)
+
+  it("says so when the task that spawned it has ended", function()
+    local child
+    local parent = rille.spawn(function()
+      child = rille.spawn(function()
+        rille.sleep(0.001)
+        error(error_object())
+      end)
+    end)
+    parent:await()
+    has(rille.traceback((caught(child.await, child))), " by a task that has ended\n")
+  end)
+
+  it("names the line of the script for the child of a group", function()
+    local spawned
+    local err = caught(rille.group, function(group)
+      spawned = here() group:spawn(function() error(error_object()) end)
+      rille.sleep(60)
+    end)
+    has(rille.traceback(err), ("task '%s' spawned at %s by task '"):format(spawned, spawned))
+  end)
+
+  it("of a time-out tells what was waited for, and where", function()
+    local where
+    local err = caught(rille.timeout, 0.001, function()
+      where = here() rille.sleep(60)
+    end)
+    assert.equal("ETIMEDOUT", err.code)
+    before(rille.traceback(err), err.message, "\nwhile waiting for sleep (" .. where .. ")")
+  end)
+
+  it("of a time-out tells the wait in the generator that it struck", function()
+    local where
+    local gen = rille.generator(function()
+      where = here() rille.sleep(60)
+    end)
+    local err = caught(rille.timeout, 0.001, function()
+      for _ in gen() do break end
+    end)
+    has(rille.traceback(err), "while waiting for sleep (" .. where .. ")")
+  end)
+
+  it("of a cancelled task tells what it waited for, and who spawned it", function()
+    local where
+    local task = rille.spawn(function()
+      where = here() rille.sleep(60)
+    end)
+    task.name = "sleeper"
+    until_waiting(task)
+    task:cancel("it is late")
+    local err = caught(task.await, task)
+    before(rille.traceback(err), "task 'sleeper' was cancelled: it is late",
+      "\nwhile waiting for sleep (" .. where .. ")", "\ntask 'sleeper' spawned at ", " by task '")
+  end)
+
+  it("of a cancelled task tells the first wait that its signal struck, once", function()
+    local where
+    local task = rille.spawn(function()
+      pcall(function() where = here() rille.sleep(60) end)
+      pcall(rille.sleep, 60)
+      rille.sleep(60)
+    end)
+    until_waiting(task)
+    task:cancel()
+    local story = rille.traceback((caught(task.await, task)))
+    has(story, "while waiting for sleep (" .. where .. ")")
+    local _, count = story:gsub("while waiting", "")
+    assert.equal(1, count)
+  end)
+
+  it("of a task that was cancelled before a wait tells that wait", function()
+    local where
+    local task = rille.spawn(function()
+      rille.sleep(0)
+      pcall(rille.sleep, 60)
+      where = here() rille.sleep(60)
+    end)
+    until_waiting(task)
+    task:cancel()
+    local err = caught(task.await, task)
+    assert.is_truthy(where)
+    has(rille.traceback(err), "while waiting for ")
+  end)
+
+  it("of a generator that was closed is not that of the generator closed before", function()
+    for _ = 1, 2 do
+      local seen
+      local g = rille.generator(function()
+        local ok, err = pcall(rille.sleep, 60)
+        assert.is_false(ok)
+        seen = err
+      end)()
+      local consumer = rille.spawn(function() pcall(g.next, g) end)
+      until_waiting(consumer)
+      g:close()
+      consumer:join()
+      assert.equal("ECLOSED", seen.code)
+      assert.equal(seen.message, rille.traceback(seen))
+    end
+  end)
+
+  it("of an error that is raised in two tasks has the frames of both", function()
+    local err, first, second = error_object(), nil, nil
+    local task = rille.spawn(function()
+      first = here() error(err)
+    end)
+    caught(task.await, task)
+    task = rille.spawn(function()
+      second = here() error(err)
+    end)
+    caught(task.await, task)
+    before(rille.traceback(err), "stack traceback:", first, "raised again in task '", second)
+  end)
+end)
+
+describe("misuse below an embedded module", function()
+  it("R104 is blamed on the line of the script", function()
+    local channel, semaphore, event = rille.channel(), rille.semaphore(1), rille.event()
+    local held <close> = semaphore:acquire() -- luacheck: ignore 211
+    local gen = rille.generator(function() coroutine.yield(1) end)
+    local calls = {
+      function() channel:recv() end,
+      function() channel:send(1) end,
+      function() semaphore:acquire() end,
+      function() event:wait() end,
+      function() rille.callback(print) end,
+      function() rille.group(function() end) end,
+      function() rille.all({ print }) end,
+      function() rille.race({ print }) end,
+      function() gen():collect() end,
+      function() gen():map(tostring, { n = 2 }):collect() end,
+    }
+    for i, call in ipairs(calls) do
+      local line = debug.getinfo(call, "S").linedefined
+      local err = caught(table.sort, { 2, 1 }, call)
+      assert.is_truthy(err:find(("^[^ ]*error_spec.lua:%d: cannot wait for "):format(line)), i .. ": " .. err)
+    end
+  end)
+
+  it("R33 of a generator that has failed is blamed on the line of the script", function()
+    local g = rille.generator(function() error("broken", 0) end)()
+    caught(g.next, g)
+    local line
+    local err = caught(function()
+      line = here() g:map(tostring):collect()
+    end)
+    has(err, line .. ": generator already failed: broken")
+  end)
+end)

@@ -322,6 +322,17 @@ local function pick(options, names)
   return picked
 end
 
+-- A limit on connections: an integer of at least 0, which is none, or nil.
+local function check_limit(options, name)
+  local n = options[name]
+  if n == nil then return nil end
+  if math.type(n) ~= "integer" then
+    error(("bad option '%s' (integer expected, got %s)"):format(name, type(n)), 3)
+  end
+  if n < 0 or n > 0x7fffffff then error(("bad option '%s' (out of range)"):format(name), 3) end
+  return n
+end
+
 --- A client with connections and defaults of its own. Close it, or let it be collected.
 ---@param options? rille.http.ClientOptions
 ---@return rille.http.Client
@@ -335,7 +346,7 @@ function http.client(options)
   local headers = options.headers and merge_headers(nil, options.headers, 2)
   if options.query then encode_fields(options.query, "query", 2) end -- raises here, not later
   return setmetatable({
-    pool = host.pool(options.max_connections, options.max_per_host),
+    pool = host.pool(check_limit(options, "max_connections"), check_limit(options, "max_per_host")),
     base = base,
     headers = headers,
     query = options.query,

@@ -286,7 +286,7 @@ local Guard = {
 local function birthplace()
   local level = 4
   local info = debug.getinfo(level, "Sl")
-  while info and (info.currentline < 0 or info.source:find("^@rille[/.]")) do
+  while info and (info.currentline < 0 or info.source:find("^=rille[/.]")) do
     level = level + 1
     info = debug.getinfo(level, "Sl")
   end
