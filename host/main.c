@@ -51,14 +51,14 @@ int main(int argc, char **argv) {
     (void)fputs("rille: not enough memory to start\n", stderr);
     return EXIT_FAILURE;
   }
-  int status = EXIT_FAILURE;
   lua_pushcfunction(rt->L, start);
   lua_pushinteger(rt->L, argc);
   lua_pushlightuserdata(rt->L, argv);
-  if (lua_pcall(rt->L, 2, 0, 0) == LUA_OK)
-    status = rille_run(rt);
-  else
+  if (lua_pcall(rt->L, 2, 0, 0) == LUA_OK) {
+    rille_run(rt);
+  } else {
     (void)fprintf(stderr, "rille: %s\n", lua_tostring(rt->L, -1));
-  rille_close(rt);
-  return status;
+    rt->status = EXIT_FAILURE;
+  }
+  return rille_close(rt);
 }

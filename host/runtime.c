@@ -13,6 +13,7 @@
 
 #include "memory.h"
 #include "report.h"
+#include "strict.h"
 #include "task.h"
 
 enum { CLEANUP_SECONDS = 5 };
@@ -85,6 +86,7 @@ struct rille *rille_new(void) {
   start_signal(rt, &rt->interrupt, SIGINT);
   start_signal(rt, &rt->terminate, SIGTERM);
   start_inquire(rt);
+  rille_strict_open(rt);
   (void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of the write */
   return rt;
 }
@@ -200,7 +202,7 @@ static void end_daemons(struct rille *rt) {
   }
 }
 
-int rille_run(struct rille *rt) {
+void rille_run(struct rille *rt) {
   run_tasks(rt, false);
   end_daemons(rt);
   while (!rt->overdue && rt->at_end != NULL && rt->at_end(rt)) {
@@ -209,10 +211,9 @@ int rille_run(struct rille *rt) {
     end_daemons(rt);
   }
   rille_deadline_stop(rt, &rt->cleanup);
-  return rt->status;
 }
 
-void rille_close(struct rille *rt) {
+int rille_close(struct rille *rt) {
   rt->closing = true;
   lua_close(rt->L); /* finalisers close what bindings still hold ... */
   rille_timeline_close(&rt->time);
@@ -224,7 +225,9 @@ void rille_close(struct rille *rt) {
   (void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* ... and their close callbacks run here */
   if (uv_loop_close(&rt->loop) != 0)
     abort();
+  int status = rt->status;
   rille_timeline_free(&rt->time);
   rille_timeline_free(&rt->real);
   free(rt);
+  return status;
 }

@@ -50,6 +50,8 @@ struct rille {
   int status;                 /* exit status */
   uint32_t task_number;       /* tasks spawned so far */
   bool inquired;              /* the tree is to be printed */
+  bool strict;                /* warnings are errors of the program (strict.h) */
+  bool warning;               /* a warning has begun, more of it is to come */
   bool stopping;              /* the program was told to end */
   bool overdue;               /* and some task did not, in time */
   bool closing;               /* lua_close is under way */
@@ -58,13 +60,14 @@ struct rille {
 /* Makes a runtime with Lua's standard libraries. NULL when out of memory. */
 struct rille *rille_new(void);
 
-/* Runs until nothing is alive. Returns the exit status. */
-int rille_run(struct rille *rt);
+/* Runs until nothing is alive. */
+void rille_run(struct rille *rt);
 
 /* Cancels every task; rille_run returns `status` when they have ended, or after CLEANUP_SECONDS. The
  * first call counts. C only. */
 void rille_stop(struct rille *rt, int status);
 
-void rille_close(struct rille *rt);
+/* Takes it down. Returns the exit status: a finaliser may have changed it. */
+int rille_close(struct rille *rt);
 
 #endif

@@ -12,6 +12,7 @@
 #include "fault.h"
 #include "report.h"
 #include "runtime.h"
+#include "strict.h"
 
 #define TASK "rille.Task"
 
@@ -143,6 +144,12 @@ static void report_failure(struct rille_task *t) {
   rille_report_error(L);
 }
 
+/* Prints the error of a cancelled task's cleanup, which nobody else would tell of. */
+static void report_cleanup(struct rille_task *t) {
+  report_failure(t);
+  rille_strict_fail(t->fiber.rt);
+}
+
 struct await {
   struct rille_op op;
   struct rille_task *task;
@@ -198,7 +205,7 @@ static void settle(struct rille_task *t) {
   t->cancelled = ended_by_signal(t);
   if (t->cancelled) {
     if (ran && failed && !t->owned && !failed_with_signal(t))
-      report_failure(t);
+      report_cleanup(t);
   } else if (failed && !is_awaited(t) && (!t->owned || out_of_memory(t))) {
     report_failure(t);
     rille_stop(rt, 1);
@@ -248,8 +255,10 @@ void rille_task_kill(struct rille_task *t, const char *why) {
     rille_op_abandon(f->op);
   while (f != NULL) {
     struct rille_fiber *consumer = f->consumer;
-    if (!rille_fiber_kill(L, f))
+    if (!rille_fiber_kill(L, f)) {
       rille_report_error(L);
+      rille_strict_fail(t->fiber.rt);
+    }
     f = consumer;
   }
   t->fiber.rt->outside.task = NULL;

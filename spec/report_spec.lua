@@ -1,4 +1,4 @@
--- What is told of tasks: rille.tasks, and the tree that SIGUSR1 prints.
+-- What is told of tasks: rille.tasks, the tree that SIGUSR1 prints, and RILLE_DEBUG=strict.
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require("rille")
 local process = require("spec.helper.process")
@@ -42,6 +42,13 @@ local function script_file(script)
   local file <close> = assert(io.open(path, "w"))
   assert(file:write(script))
   return setmetatable({ path = path }, { __close = function() os.remove(path) end })
+end
+
+local function run(script, ...)
+  local file <close> = script_file(script)
+  local words = { "env", ... }
+  table.move(process.host(file.path), 1, 9, #words + 1, words)
+  return process.run(words)
 end
 
 describe("rille.tasks", function()
@@ -280,5 +287,119 @@ task 'x.lua:14' (waiting), waits for sleep for N s
     local result = child:wait()
     assert.equal(1, result.status)
     has(result.stderr, "deadlock")
+  end)
+end)
+
+local DROPPED = [[
+  local rille = require "rille"
+  local gen = rille.generator(function()
+    local _ <close> = setmetatable({}, { __close = function() rille.sleep(0) print("cleanup") end })
+    coroutine.yield(1)
+  end)
+  do
+    local g = gen()
+    g:next()
+  end
+  collectgarbage()
+  collectgarbage()
+  rille.sleep(0.01)
+  print("goes on")
+]]
+
+describe("RILLE_DEBUG=strict", function()
+  it("R115 turns a warning into an error of the program, which ends after its cleanup", function()
+    local result = run(DROPPED, "RILLE_DEBUG=strict")
+    assert.same({ 1, "cleanup\n" }, { result.status, result.stdout })
+    assert.is_truthy(result.stderr:find("^rille: error: the generator made at [^ ]+ and first used at"))
+  end)
+
+  it("R115 is off by default: warnings do not change the status, and can be silenced", function()
+    local result = run(DROPPED)
+    assert.same({ 0, "cleanup\ngoes on\n" }, { result.status, result.stdout })
+    has(result.stderr, "Lua warning: rille: the generator made at")
+    assert.same({ status = 0, stdout = "cleanup\ngoes on\n", stderr = "" }, run("warn('@off')" .. DROPPED))
+    assert.equal(0, run(DROPPED, "RILLE_DEBUG=1").status)
+  end)
+
+  it("R115 cannot be silenced", function()
+    local result = run("warn('@off')" .. DROPPED, "RILLE_DEBUG=strict")
+    assert.equal(1, result.status)
+    has(result.stderr, "rille: error: the generator made at")
+  end)
+
+  it("R115 holds for the script's own warnings, and for errors in finalisers to the last", function()
+    local result = run([[
+      warn("mind ", "the ", "gap")
+      require("rille").sleep(60)
+    ]], "RILLE_DEBUG=strict")
+    assert.same({ status = 1, stdout = "", stderr = "rille: error: mind the gap\n" }, result)
+    result = run("x = setmetatable({}, { __gc = function() error('no end', 0) end })", "RILLE_DEBUG=strict")
+    assert.equal(1, result.status)
+    has(result.stderr, "rille: error: error in __gc")
+    has(result.stderr, "no end")
+  end)
+
+  it("R115 holds for what is left at the end, and leaves another status as it is", function()
+    local bad = [[
+      local rille = require "rille"
+      g = rille.generator(function()
+        local _ <close> = setmetatable({}, { __close = function() error("no cleanup") end })
+        coroutine.yield(1)
+      end)()
+      g:next()
+    ]]
+    local result = run(bad, "RILLE_DEBUG=strict")
+    assert.equal(1, result.status)
+    has(result.stderr, "rille: error: error while closing the generator made at")
+    assert.equal(0, run(bad).status)
+    assert.equal(7, run(bad .. "os.exit(7)", "RILLE_DEBUG=strict").status)
+    assert.equal(1, run(bad .. "os.exit(0)", "RILLE_DEBUG=strict").status)
+  end)
+
+  it("R115 holds for a loser of a race that fails in its cleanup", function()
+    local race = [[
+      local rille = require "rille"
+      print(rille.race {
+        winner = function() rille.sleep(0.001) return 1 end,
+        loser = function()
+          local _ <close> = setmetatable({}, { __close = function() error("sore loser", 0) end })
+          rille.sleep(60)
+        end,
+      })
+    ]]
+    local result = run(race)
+    assert.same({ 0, "winner\t1\n" }, { result.status, result.stdout })
+    has(result.stderr, "Lua warning: rille: a task that lost a race failed in its cleanup: sore loser")
+    result = run(race, "RILLE_DEBUG=strict")
+    assert.equal(1, result.status)
+    has(result.stderr, "rille: error: a task that lost a race failed in its cleanup: sore loser")
+  end)
+
+  it("R115 holds for a task that is killed, and for one whose cleanup fails after a cancel", function()
+    local killed = [[
+      local rille = require "rille"
+      local t = rille.spawn(function() while true do pcall(rille.sleep, 60) end end)
+      rille.sleep(0)
+      t:cancel()
+      t:join()
+    ]]
+    local result = run(killed, "RILLE_DEBUG=strict")
+    assert.equal(1, result.status)
+    has(result.stderr, "caught its cancellation too often and was killed; it waits for")
+    assert.equal(0, run(killed).status)
+    local failed = [[
+      local rille = require "rille"
+      local t = rille.spawn(function()
+        local _ <close> = setmetatable({}, { __close = function() error("no cleanup", 0) end })
+        rille.sleep(60)
+      end)
+      rille.sleep(0)
+      t:cancel()
+      t:join()
+    ]]
+    assert.equal(1, run(failed, "RILLE_DEBUG=strict").status)
+    result = run(failed)
+    assert.equal(0, result.status)
+    has(result.stderr, "rille: no cleanup")
   end)
 end)

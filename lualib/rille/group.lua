@@ -237,8 +237,7 @@ function lib.race(fns)
   if not winner then return settle(group, how, err) end
   local signal = join(group)
   for _, entry in ipairs(group.failed) do -- a loser's cleanup does not take the victory away (R99)
-    io.stderr:write("rille: a task that lost a race failed in its cleanup: ",
-      fault.traceback(entry.err), "\n")
+    warn("rille: a task that lost a race failed in its cleanup: ", fault.traceback(entry.err))
   end
   if how == "outer" or signal ~= nil then cancel_scope.raise(how == "outer" and err or signal) end
   return table.unpack(winner, 1, winner.n)

@@ -211,7 +211,7 @@ local function join(self, err, loop)
 end
 
 local function show(failure)
-  io.stderr:write("rille: error in work that was not asked for: ", fault.traceback(failure), "\n")
+  warn("rille: error in work that was not asked for: ", fault.traceback(failure))
 end
 
 -- Attaches to err the errors of workers that it does not replace. Without one: an error of the look-ahead,
