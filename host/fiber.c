@@ -361,7 +361,8 @@ void rille_fiber_run_ready(struct rille *rt) {
     struct list *first = batch.next;
     list_remove(first);
     struct rille_fiber *f = LIST_ENTRY(first, struct rille_fiber, ready);
-    if (f->kind == RILLE_TASK && f->state == RILLE_CREATED && rille_task_is_cancelled(f->task))
+    if (f->kind == RILLE_TASK && f->state == RILLE_CREATED && rille_task_is_cancelled(f->task) &&
+        !f->task->must_begin)
       rille_task_finished(f->task);
     else
       drive(f);

@@ -209,6 +209,7 @@ static int close_idle(lua_State *L, struct rille_generator *g, lua_KContext flag
   struct rille_task *task = rille_fiber_of(L)->task;
   if (g->fiber.state == RILLE_CREATED || task == NULL) { /* R41: the body never runs; or no task, no wait */
     g->phase = RILLE_GENERATOR_CLOSED;
+    list_remove(&g->link);
     return rille_fiber_kill(L, &g->fiber) ? 0 : cleanup_failed(L, g, flags);
   }
   begin_close(g, task);

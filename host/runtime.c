@@ -74,6 +74,7 @@ struct rille *rille_new(void) {
   list_init(&rt->ready);
   list_init(&rt->tasks);
   list_init(&rt->generators);
+  list_init(&rt->leftovers);
   init_record(&rt->outside, rt, rt->L, RILLE_OUTSIDE, RILLE_RUNNING);
   init_record(&rt->dead, rt, NULL, RILLE_COROUTINE, RILLE_DEAD);
   *(struct rille_fiber **)lua_getextraspace(rt->L) = &rt->outside;
@@ -205,7 +206,7 @@ static void end_daemons(struct rille *rt) {
 void rille_run(struct rille *rt) {
   run_tasks(rt, false);
   end_daemons(rt);
-  while (!rt->overdue && rt->at_end != NULL && rt->at_end(rt)) {
+  while (rt->at_end != NULL && rt->at_end(rt)) {
     limit_cleanup(rt);
     run_tasks(rt, false);
     end_daemons(rt);

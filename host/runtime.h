@@ -27,6 +27,8 @@ struct rille {
   struct rille_fiber dead;    /* record of coroutines that were killed */
   struct list ready;
   struct list generators;     /* those that have begun and not ended, the first to begin first */
+  struct list leftovers;      /* those that the end of the program closes, in that order */
+  uint32_t batches;           /* of leftovers so far */
   bool (*at_end)(struct rille *rt); /* called when no task is left; true: look again; or NULL */
   struct list tasks;          /* every task that has not ended */
   uint32_t task_count;

@@ -68,6 +68,14 @@ void rille_task_push_name(lua_State *L, struct rille_task *t) {
 
 /* --- where a task comes from --- */
 
+void rille_task_disown(lua_State *L, int task) {
+  struct rille_task *t = lua_touserdata(L, task);
+  task = lua_absindex(L, task);
+  t->parent = LUA_NOREF;
+  lua_pushnil(L);
+  lua_setiuservalue(L, task, SPAWNER);
+}
+
 void rille_task_push_birthplace(lua_State *L, struct rille_task *t) {
   rille_task_push(L, t);
   push_birthplace(L, lua_gettop(L));

@@ -32,6 +32,7 @@ struct rille_task {
   bool cancelled;            /* ended by its own signal */
   bool exiting;              /* it called os.exit: no protected call keeps its signal */
   bool killed;               /* swallowed its signal SWALLOW_LIMIT times */
+  bool must_begin;           /* its first step is taken even if it was cancelled before */
 };
 
 /* Spawns a task that calls the function under its `nargs` arguments on top of L. Pops them, pushes the
@@ -40,6 +41,9 @@ struct rille_task *rille_task_spawn(lua_State *L, int nargs, bool owned);
 
 /* Names the Task at index `task` of L: the string at `name`. */
 void rille_task_set_name(lua_State *L, int task, int name);
+
+/* Tells that the Task at index `task` was spawned by the host, not by the running task. */
+void rille_task_disown(lua_State *L, int task);
 
 /* Sends the task its signal. Idempotent; nothing happens to one that has ended. C only. */
 void rille_task_cancel(struct rille_task *t);
