@@ -136,8 +136,7 @@ static int l_resume(lua_State *L) {
   }
   lua_settop(L, nargs + 1);
   lua_KContext before = f->rt->raises;
-  rille_fiber_step(L, f, nargs, before, resume_k);
-  return resume_k(L, LUA_OK, before);
+  return rille_fiber_step(L, f, nargs, rille_fiber_can_wait(L), before, resume_k);
 }
 
 static struct rille_fiber *make(lua_State *L, bool guarded) {
@@ -165,8 +164,7 @@ static int propagate(lua_State *L) {
 
 static int wrap_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
-  struct rille_fiber *f = rille_fiber_of(lua_tothread(L, lua_upvalueindex(1)));
+  struct rille_fiber *f = (struct rille_fiber *)ctx;
   int n = rille_fiber_take(L, f);
   return f->outcome == RILLE_FAILED ? propagate(L) : n;
 }
@@ -174,10 +172,8 @@ static int wrap_k(lua_State *L, int status, lua_KContext ctx) {
 /* What wrap returns; the thread is the upvalue. */
 static int l_wrapped(lua_State *L) {
   struct rille_fiber *f = rille_fiber_of(lua_tothread(L, lua_upvalueindex(1)));
-  if (f->state == RILLE_SUSPENDED || f->state == RILLE_CREATED) {
-    rille_fiber_step(L, f, lua_gettop(L), 0, wrap_k);
-    return wrap_k(L, LUA_OK, 0);
-  }
+  if (f->state == RILLE_SUSPENDED || f->state == RILLE_CREATED)
+    return rille_fiber_step(L, f, lua_gettop(L), rille_fiber_can_wait(L), (lua_KContext)f, wrap_k);
   (void)push_no_step(L, f);
   return propagate(L);
 }

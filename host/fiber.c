@@ -17,21 +17,15 @@ enum {
   STEP_BUDGET = 1024   /* steps without a wait before the loop gets its turn (R27) */
 };
 
-static struct rille_fiber **slot(lua_State *L) { return lua_getextraspace(L); }
-
-/* A new thread's extra space is a copy of the main thread's, so a thread that the host did not make
- * leads to rt->outside. */
-struct rille_fiber *rille_fiber_of(lua_State *L) { return *slot(L); }
-
-struct rille *rille_of(lua_State *L) { return (*slot(L))->rt; }
-
-bool rille_fiber_owns(lua_State *L) { return (*slot(L))->kind != RILLE_OUTSIDE; }
+static void set_record(lua_State *co, struct rille_fiber *f) {
+  *(struct rille_fiber **)lua_getextraspace(co) = f;
+}
 
 /* --- waiting --- */
 
 void rille_check_wait(lua_State *L, const char *what) {
-  struct rille_fiber *f = *slot(L);
-  if (!f->can_wait || !lua_isyieldable(L)) {
+  struct rille_fiber *f = rille_fiber_of(L);
+  if (!rille_fiber_can_wait(L)) {
     rille_push_boundary(L);
     rille_error(L, "cannot wait for %s inside %s", what, lua_tostring(L, -1));
   }
@@ -59,7 +53,7 @@ static int park_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 int rille_op_park(lua_State *L, struct rille_op *op) {
-  struct rille_fiber *f = *slot(L);
+  struct rille_fiber *f = rille_fiber_of(L);
   f->op = op;
   op->fiber = f;
   f->task->leaf = f;
@@ -120,13 +114,13 @@ struct rille_fiber *rille_fiber_new(lua_State *L, size_t size, int nuvalue,
   lua_xmove(L, co, 1);
   f->L = co;
   f->state = RILLE_CREATED;
-  *slot(co) = f;
+  set_record(co, f);
   return f;
 }
 
 /* Adds L's part to the story of the error at `index`: its frames and, of a task, where it comes from. */
 static void tell(lua_State *L, int index, const char *how) {
-  struct rille_fiber *f = *slot(L);
+  struct rille_fiber *f = rille_fiber_of(L);
   rille_push_fiber(L, f);
   rille_fault_tell(L, index, 1, how, lua_tostring(L, -1));
   lua_pop(L, 1);
@@ -137,7 +131,7 @@ static void tell(lua_State *L, int index, const char *how) {
 }
 
 int rille_fiber_on_error(lua_State *L) {
-  struct rille_fiber *f = *slot(L);
+  struct rille_fiber *f = rille_fiber_of(L);
   if (!f->rt->passing && !rille_task_is_signal(L, f->task, 1))
     tell(L, 1, NULL);
   f->rt->passing = false;
@@ -147,7 +141,7 @@ int rille_fiber_on_error(lua_State *L) {
 
 static int body_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
-  (*slot(L))->failed = status != LUA_OK && status != LUA_YIELD;
+  rille_fiber_of(L)->failed = status != LUA_OK && status != LUA_YIELD;
   return lua_gettop(L) - 1;
 }
 
@@ -170,18 +164,12 @@ void rille_fiber_load(lua_State *L, struct rille_fiber *f, int nargs, bool guard
 
 /* --- stepping --- */
 
-/* lua_resume would not start: the coroutine is as it was, but for the arguments. */
-static bool refused(const struct rille_fiber *f, int before) {
-  int status = lua_status(f->L);
-  return before == RILLE_SUSPENDED ? status == LUA_YIELD : status == LUA_OK;
-}
-
-/* Resumes f. Afterwards either rt->waiting is set, or f->outcome and f->count tell what came. */
-static void resume(struct rille_fiber *f, lua_State *from) {
+/* Resumes f. Returns false if it waits; otherwise f->outcome and f->count tell what came. Inline: a step is
+ * to cost little more than the lua_resume in it. */
+static inline bool resume(struct rille_fiber *f, lua_State *from) {
   struct rille *rt = f->rt;
   int count;
   int nargs = f->nargs;
-  uint8_t before = f->state;
   f->nargs = 0;
   f->state = RILLE_RUNNING;
   rt->nesting++;
@@ -189,9 +177,11 @@ static void resume(struct rille_fiber *f, lua_State *from) {
   f->ignored = f->inject != RILLE_INJECT_NOTHING;
   f->inject = RILLE_INJECT_NOTHING;
   rt->nesting--;
-  if (status == LUA_YIELD && rt->waiting) {
-    f->state = RILLE_WAITING;
-  } else if (status == LUA_YIELD) {
+  if (status == LUA_YIELD) {
+    if (rt->waiting) {
+      f->state = RILLE_WAITING;
+      return false;
+    }
     f->state = RILLE_SUSPENDED;
     f->outcome = RILLE_ITEM;
     f->count = count;
@@ -200,16 +190,18 @@ static void resume(struct rille_fiber *f, lua_State *from) {
     f->outcome = f->failed ? RILLE_FAILED : RILLE_DONE;
     f->count = count - 1; /* all but the record in the first slot */
   } else {
-    f->state = before == RILLE_SUSPENDED && refused(f, before) ? before : RILLE_DEAD;
+    /* Still at its yield: lua_resume would not start, and it is as it was but for the arguments. */
+    f->state = lua_status(f->L) == LUA_YIELD ? RILLE_SUSPENDED : RILLE_DEAD;
     f->outcome = RILLE_FAILED;
     f->count = 1;
   }
+  return true;
 }
 
 /* The step is over: f is nobody's. An item that came while a signal unwound the body means that the body
  * has kept the signal: the consumer's next wait raises it again. */
-static void leave(struct rille_fiber *f) {
-  if (f->outcome == RILLE_ITEM && f->task != NULL)
+static inline void leave(struct rille_fiber *f) {
+  if (f->outcome == RILLE_ITEM && f->rt->raises != f->raises && f->task != NULL)
     for (struct rille_scope *s = f->task->scope; s != NULL; s = s->outer)
       if (s->state == RILLE_UNWINDING && s->raised > f->raises) {
         s->state = RILLE_SWALLOWED;
@@ -221,9 +213,11 @@ static void leave(struct rille_fiber *f) {
   f->can_wait = false;
 }
 
-enum rille_outcome rille_fiber_step(lua_State *L, struct rille_fiber *f, int nargs, lua_KContext ctx,
-                                    lua_KFunction k) {
-  struct rille_fiber *me = *slot(L);
+/* Callers and k are left by jumps, not calls: after a yield's longjmp the processor predicts no return
+ * right, and each frame on the way back to the consumer costs some nanoseconds. */
+int rille_fiber_step(lua_State *L, struct rille_fiber *f, int nargs, bool can_wait, lua_KContext ctx,
+                     lua_KFunction k) {
+  struct rille_fiber *me = rille_fiber_of(L);
   struct rille *rt = me->rt;
   if (me->depth >= DEPTH_LIMIT && f->inject == RILLE_INJECT_NOTHING)
     luaL_error(L, "C stack overflow (coroutines nested %d deep)", DEPTH_LIMIT);
@@ -238,12 +232,11 @@ enum rille_outcome rille_fiber_step(lua_State *L, struct rille_fiber *f, int nar
   f->raises = rt->raises;
   f->mark = me->task != NULL ? me->task->scope : NULL;
   f->depth = me->depth + 1;
-  f->can_wait = me->can_wait && lua_isyieldable(L);
-  if (rt->nesting < NESTING_CAP || !f->can_wait) {
-    resume(f, L);
-    if (!rt->waiting) {
+  f->can_wait = can_wait;
+  if (rt->nesting < NESTING_CAP || !can_wait) {
+    if (resume(f, L)) {
       leave(f);
-      return f->outcome;
+      return k(L, LUA_OK, ctx);
     }
   } else {
     rt->handover = f;
@@ -253,7 +246,7 @@ enum rille_outcome rille_fiber_step(lua_State *L, struct rille_fiber *f, int nar
 }
 
 int rille_fiber_take_over(lua_State *L, struct rille_fiber *f, lua_KContext ctx, lua_KFunction k) {
-  struct rille_fiber *me = *slot(L);
+  struct rille_fiber *me = rille_fiber_of(L);
   struct rille_task *from = f->task;
   struct rille_fiber *leaf = from->leaf;
   struct rille_scope *mark = f->mark;
@@ -275,16 +268,12 @@ int rille_fiber_take_over(lua_State *L, struct rille_fiber *f, lua_KContext ctx,
   return lua_yieldk(L, 0, ctx, k);
 }
 
-int rille_fiber_take(lua_State *L, struct rille_fiber *f) {
-  int n = f->count;
-  if (n > LUA_MINSTACK / 2 && !lua_checkstack(L, n)) { /* few fit: a C function has LUA_MINSTACK */
-    lua_pop(f->L, n);
-    f->count = 0;
-    luaL_error(L, "too many results to resume");
-  }
-  lua_xmove(f->L, L, n);
+void rille_fiber_make_room(lua_State *L, struct rille_fiber *f) {
+  if (lua_checkstack(L, f->count))
+    return;
+  lua_pop(f->L, f->count);
   f->count = 0;
-  return n;
+  luaL_error(L, "too many results to resume");
 }
 
 bool rille_fiber_kill(lua_State *L, struct rille_fiber *f) {
@@ -294,14 +283,14 @@ bool rille_fiber_kill(lua_State *L, struct rille_fiber *f) {
   list_remove(&f->ready);
   f->consumer = NULL;
   f->state = RILLE_RUNNING;
-  f->task = (*slot(L))->task;
+  f->task = rille_fiber_of(L)->task;
   f->mark = f->task != NULL ? f->task->scope : NULL;
   f->can_wait = false; /* what <close> handlers run from here on cannot be parked */
   int status = lua_resetthread(co);
   f->state = RILLE_DEAD;
   f->L = NULL;
   f->count = 0;
-  *slot(co) = &f->rt->dead;
+  set_record(co, &f->rt->dead);
   if (status == LUA_OK)
     return true;
   if (lua_checkstack(L, 1))
@@ -310,7 +299,7 @@ bool rille_fiber_kill(lua_State *L, struct rille_fiber *f) {
 }
 
 int rille_fiber_pass_error(lua_State *L, const char *how) {
-  struct rille_fiber *f = *slot(L);
+  struct rille_fiber *f = rille_fiber_of(L);
   if (!rille_task_is_signal(L, f->task, -1))
     tell(L, lua_gettop(L), how);
   f->rt->passing = true; /* told already: the base handler need not */
@@ -329,8 +318,7 @@ static void drive(struct rille_fiber *f) {
   struct rille_task *task = f->task;
   rt->budget = STEP_BUDGET;
   for (;;) {
-    resume(f, rt->L);
-    if (rt->waiting) {
+    if (!resume(f, rt->L)) {
       rt->waiting = false;
       f = rt->handover;
       rt->handover = NULL;

@@ -106,14 +106,25 @@ struct rille_op {
   uint32_t since;            /* when it was parked: the loop's milliseconds */
 };
 
-/* The record of L's coroutine; the main thread's for one the host did not make. Never NULL. */
-struct rille_fiber *rille_fiber_of(lua_State *L);
+/* The record of L's coroutine; the main thread's for one the host did not make. Never NULL. A new thread's
+ * extra space is a copy of the main thread's, so a thread that the host did not make leads to
+ * rt->outside. Here, as each step asks a few times. */
+static inline struct rille_fiber *rille_fiber_of(lua_State *L) {
+  return *(struct rille_fiber **)lua_getextraspace(L);
+}
 
 /* The runtime that L belongs to. */
-struct rille *rille_of(lua_State *L);
+static inline struct rille *rille_of(lua_State *L) { return rille_fiber_of(L)->rt; }
 
 /* True if L is a coroutine of the host's (dead ones included). */
-bool rille_fiber_owns(lua_State *L);
+static inline bool rille_fiber_owns(lua_State *L) {
+  return rille_fiber_of(L)->kind != RILLE_OUTSIDE;
+}
+
+/* True if L may be parked: it and every consumer down to the root, with no C call in between. */
+static inline bool rille_fiber_can_wait(lua_State *L) {
+  return rille_fiber_of(L)->can_wait && lua_isyieldable(L);
+}
 
 /* Raises unless L may wait now; raises the pending signal of a cancelled task. `what` names the
  * caller in the message: "http.get". Nothing may have been started. */
@@ -144,19 +155,31 @@ int rille_fiber_on_error(lua_State *L);
  * With `guarded`, the body runs under a base call that keeps its error's story (fault.h). */
 void rille_fiber_load(lua_State *L, struct rille_fiber *f, int nargs, bool guarded);
 
-/* One step of f on behalf of L; takes `nargs` values from the top of L. Raises if the chain is too deep;
- * never for a step that injects a signal and has no arguments. Returns the outcome, or parks L (then does not return) and continues with k(L, status, ctx), where f->outcome tells. f->count
- * values are on top of f->L: fetch them with rille_fiber_take. */
-enum rille_outcome rille_fiber_step(lua_State *L, struct rille_fiber *f, int nargs, lua_KContext ctx,
-                                    lua_KFunction k);
+/* One step of f on behalf of L; takes `nargs` values from the top of L. `can_wait` is what
+ * rille_fiber_can_wait(L) says: most callers have asked. Raises if the chain is too deep; never for a step
+ * that injects a signal and has no arguments. Ends with k(L, status, ctx), at once or once L was parked and
+ * the step is over: `return rille_fiber_step(...);`. There f->outcome tells, and f->count values are on
+ * top of f->L: fetch them with rille_fiber_take. */
+int rille_fiber_step(lua_State *L, struct rille_fiber *f, int nargs, bool can_wait, lua_KContext ctx,
+                     lua_KFunction k);
 
 /* Takes over a step that is under way: f waits on behalf of another task. L becomes its consumer, parks,
  * and continues with k when the step is over. Scopes entered since the step began move to L's task. Who
  * waited for f is resumed, `evicted`. The caller has called rille_check_wait; nothing raises. */
 int rille_fiber_take_over(lua_State *L, struct rille_fiber *f, lua_KContext ctx, lua_KFunction k);
 
-/* Moves the values of f's last step to L, returns how many. May raise ("too many results"). */
-int rille_fiber_take(lua_State *L, struct rille_fiber *f);
+/* Makes room on L for the values of f's last step, or drops them and raises "too many results". */
+void rille_fiber_make_room(lua_State *L, struct rille_fiber *f);
+
+/* Moves the values of f's last step to L, returns how many. May raise. */
+static inline int rille_fiber_take(lua_State *L, struct rille_fiber *f) {
+  int n = f->count;
+  if (n > LUA_MINSTACK / 2) /* fewer fit: a C function has LUA_MINSTACK */
+    rille_fiber_make_room(L, f);
+  lua_xmove(f->L, L, n);
+  f->count = 0;
+  return n;
+}
 
 /* Ends f's coroutine where it stands, with lua_resetthread: its <close> variables run now and cannot
  * wait. Returns false, with the error pushed on L, if one of them failed. */

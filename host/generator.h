@@ -35,6 +35,7 @@ struct rille_generator {
   struct rille_scope scope; /* while it is being closed */
   struct list link;         /* in rt->generators from its first step until it ends */
   struct list closers;      /* ops of those who wait for the close under way (R48) */
+  const void *mark;         /* that it is a generator (generator.c, check) */
   int line;                 /* where it was made, in the function that is its user value */
   int loop_line;            /* where the loop ends that closed it early, likewise; 0: none did */
   int user_line;            /* where its first step was taken, likewise */

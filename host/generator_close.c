@@ -117,8 +117,7 @@ static int close_k(lua_State *L, int status, lua_KContext flags);
 /* Resumes the body so that it raises the close signal at its yield. */
 static int inject_close(lua_State *L, struct rille_generator *g, lua_KContext flags) {
   g->fiber.inject = RILLE_INJECT_SIGNAL;
-  rille_fiber_step(L, &g->fiber, 0, flags, close_k);
-  return close_k(L, LUA_OK, flags);
+  return rille_fiber_step(L, &g->fiber, 0, rille_fiber_can_wait(L), flags, close_k);
 }
 
 /* The body has ended, or yielded again. Results of the close are pushed, or its error is raised. */
