@@ -86,8 +86,8 @@ struct rille_fiber {
   bool failed;                  /* the base call ended with an error */
   uint8_t inject;               /* what the next resume raises at the pending yield */
   bool ignored;                 /* the last step did not raise what it was to inject */
-  intptr_t raises;              /* rt->raises when the step began */
   bool evicted;                 /* it waited for a fiber that another task has taken over */
+  intptr_t raises;              /* rt->raises when the step began */
 };
 
 struct rille_op_class {

@@ -17,7 +17,37 @@
 #define TASK "rille.Task"
 
 /* User values of a Task. */
-enum { CO = 1, SIGNAL, SPAWNER, NAME, REASON, VALUES = REASON };
+enum { CO = 1, ABOUT, VALUES = ABOUT };
+
+/* What may be known about a Task. ABOUT is a table of these; or, as most tasks have no more, the SPAWNER. */
+enum about { SPAWNER = 1, NAME, REASON, SIGNAL };
+
+/* Pushes what the Task at `index` has; returns its type. */
+static int get_about(lua_State *L, int index, enum about what) {
+  if (lua_getiuservalue(L, index, ABOUT) == LUA_TTABLE) {
+    lua_rawgeti(L, -1, what);
+    lua_remove(L, -2);
+  } else if (what != SPAWNER) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  return lua_type(L, -1);
+}
+
+/* Sets it to the value on top. Pops that. */
+static void set_about(lua_State *L, int index, enum about what) {
+  index = lua_absindex(L, index);
+  if (lua_getiuservalue(L, index, ABOUT) != LUA_TTABLE) {
+    lua_createtable(L, SIGNAL, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, SPAWNER);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, index, ABOUT);
+  }
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, what);
+  lua_pop(L, 1);
+}
 
 void rille_task_push(lua_State *L, struct rille_task *t) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, t->fiber.rt->anchors);
@@ -31,14 +61,14 @@ void rille_task_push(lua_State *L, struct rille_task *t) {
 static void push_birthplace(lua_State *L, int index) {
   const struct rille_task *t = lua_touserdata(L, index);
   lua_Debug ar;
-  if (lua_getiuservalue(L, index, SPAWNER) == LUA_TFUNCTION && lua_getinfo(L, ">S", &ar) != 0)
+  if (get_about(L, index, SPAWNER) == LUA_TFUNCTION && lua_getinfo(L, ">S", &ar) != 0)
     lua_pushfstring(L, "%s:%d", ar.short_src, t->line);
 }
 
 /* Pushes the name of the Task at `index`: its own, or where it was spawned. */
 static void push_name(lua_State *L, int index) {
   index = lua_absindex(L, index);
-  if (lua_getiuservalue(L, index, NAME) == LUA_TSTRING)
+  if (get_about(L, index, NAME) == LUA_TSTRING)
     return;
   lua_pop(L, 1);
   push_birthplace(L, index);
@@ -51,7 +81,7 @@ static void push_name(lua_State *L, int index) {
 void rille_task_set_name(lua_State *L, int task, int name) {
   task = lua_absindex(L, task);
   lua_pushvalue(L, name);
-  lua_setiuservalue(L, task, NAME);
+  set_about(L, task, NAME);
 }
 
 void rille_task_push_name(lua_State *L, struct rille_task *t) {
@@ -73,7 +103,7 @@ void rille_task_disown(lua_State *L, int task) {
   task = lua_absindex(L, task);
   t->parent = LUA_NOREF;
   lua_pushnil(L);
-  lua_setiuservalue(L, task, SPAWNER);
+  set_about(L, task, SPAWNER);
 }
 
 void rille_task_push_birthplace(lua_State *L, struct rille_task *t) {
@@ -118,17 +148,17 @@ void rille_task_push_origin(lua_State *L, struct rille_task *t) {
 static void push_task_signal(lua_State *L, struct rille_task *t, struct rille_scope *s) {
   (void)s;
   rille_task_push(L, t);
-  if (lua_getiuservalue(L, -1, SIGNAL) == LUA_TNIL) {
+  if (get_about(L, -1, SIGNAL) == LUA_TNIL) {
     lua_pop(L, 1);
     push_name(L, -1);
-    lua_getiuservalue(L, -2, REASON);
+    get_about(L, -2, REASON);
     const char *reason = lua_tostring(L, -1);
     rille_fault_push(L, "ECANCELED", "task '%s' was cancelled%s%s", lua_tostring(L, -2),
                      reason != NULL ? ": " : "", reason != NULL ? reason : "");
     lua_replace(L, -3);
     lua_pop(L, 1);
     lua_pushvalue(L, -1);
-    lua_setiuservalue(L, -3, SIGNAL);
+    set_about(L, -3, SIGNAL);
   }
   lua_remove(L, -2);
 }
@@ -294,7 +324,7 @@ struct rille_task *rille_task_spawn(lua_State *L, int nargs, bool owned) {
   lua_setiuservalue(L, -2, CO);
   luaL_setmetatable(L, TASK);
   t->line = rille_push_caller(L);
-  lua_setiuservalue(L, -2, SPAWNER);
+  lua_setiuservalue(L, -2, ABOUT);
   lua_insert(L, base);
   rille_fiber_load(L, &t->fiber, nargs, true);
   lua_rawgeti(L, LUA_REGISTRYINDEX, rt->anchors);
@@ -336,7 +366,7 @@ static void await_abort(struct rille_op *op) { list_remove(&((struct await *)op)
 static int push_results(lua_State *L, struct rille_task *t) {
   lua_State *co = t->fiber.L;
   if (t->cancelled) {
-    if (lua_getiuservalue(L, 1, SIGNAL) == LUA_TNIL)
+    if (get_about(L, 1, SIGNAL) == LUA_TNIL)
       rille_fault_push(L, "ECANCELED", "a task was cancelled");
     return lua_error(L);
   }
@@ -392,7 +422,7 @@ static int l_cancel(lua_State *L) {
   if (t->fiber.state == RILLE_DEAD || t->root.state != RILLE_OPEN)
     return 0;
   lua_settop(L, 2);
-  lua_setiuservalue(L, 1, REASON);
+  set_about(L, 1, REASON);
   push_task_signal(L, t, &t->root); /* made now: nothing is left to raise when it is needed */
   rille_task_cancel(t);
   return 0;
@@ -482,7 +512,7 @@ static int l_is_cancelled(lua_State *L) {
 static int l_is_signal(lua_State *L) {
   struct rille_task *t = check_task(L);
   luaL_checkany(L, 2);
-  bool is = lua_getiuservalue(L, 1, SIGNAL) != LUA_TNIL && lua_rawequal(L, 2, -1);
+  bool is = get_about(L, 1, SIGNAL) != LUA_TNIL && lua_rawequal(L, 2, -1);
   lua_pushboolean(L, is && rille_task_is_cancelled(t));
   return 1;
 }

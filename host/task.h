@@ -13,8 +13,15 @@
 #ifndef RILLE_TASK_H
 #define RILLE_TASK_H
 
+#include "deadline.h"
 #include "fiber.h"
 #include "scope.h"
+
+/* A wait for a deadline (timer.c). */
+struct rille_sleep {
+  struct rille_op op;
+  struct rille_deadline deadline;
+};
 
 struct rille_task {
   struct rille_fiber fiber;
@@ -23,16 +30,18 @@ struct rille_task {
   struct rille_fiber *leaf;  /* the fiber of this task that waits for an op; NULL: none */
   struct list link;          /* in rt->tasks until it ends */
   struct list awaiters;      /* ops of those who wait for its end */
+  struct rille_sleep sleep;  /* of its root fiber, which so allocates nothing to sleep */
   int anchor;                /* in rt->anchors */
-  int line;                  /* where it was spawned, in the function that is its user value */
   int parent;                /* anchor of the task that spawned it; LUA_NOREF: the host did */
   uint32_t number;           /* in the order of spawning */
-  bool owned;                /* whoever spawned it looks after its error */
-  bool daemon;               /* it does not keep the program alive */
-  bool cancelled;            /* ended by its own signal */
-  bool exiting;              /* it called os.exit: no protected call keeps its signal */
-  bool killed;               /* swallowed its signal SWALLOW_LIMIT times */
-  bool must_begin;           /* its first step is taken even if it was cancelled before */
+  /* Packed: a sleeping task costs what is in here. */
+  int line : 26;             /* where it was spawned, in the function that is its user value */
+  bool owned : 1;            /* whoever spawned it looks after its error */
+  bool daemon : 1;           /* it does not keep the program alive */
+  bool cancelled : 1;        /* ended by its own signal */
+  bool exiting : 1;          /* it called os.exit: no protected call keeps its signal */
+  bool killed : 1;           /* swallowed its signal SWALLOW_LIMIT times */
+  bool must_begin : 1;       /* its first step is taken even if it was cancelled before */
 };
 
 /* Spawns a task that calls the function under its `nargs` arguments on top of L. Pops them, pushes the
