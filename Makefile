@@ -7,7 +7,7 @@ PACKAGES_BUILD = gcc libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua
 PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl
 PACKAGES_LINT  = clang lua-check
 PACKAGES_CHECK = valgrind
-PACKAGES_BENCH = nginx-light perl
+PACKAGES_BENCH = nginx-light perl lua5.4
 
 VERSION  = 0.1.0
 
@@ -137,7 +137,10 @@ lint: packages-lint
 	@! grep -n 'lua_resume *(' host/*.c | grep -v '^host/fiber.c:'
 	@! grep -nwE '(sprintf|vsprintf|strcpy|strcat|strtok|atoi|atol|alloca|gets) *\(' host/*.[ch]
 
-bench: bench-nesting bench-operators bench-http
+bench: bench-generator bench-nesting bench-operators bench-http
+
+bench-generator: packages-bench $(PROGRAM)
+	@RILLE=$(PROGRAM) sh bench/generator.sh
 
 bench-nesting: packages-bench $(PROGRAM)
 	@$(PROGRAM) bench/nesting.lua
@@ -151,5 +154,5 @@ bench-http: packages-bench $(PROGRAM)
 clean:
 	rm -rf build bin
 
-.PHONY: all help run test asan valgrind lint bench bench-nesting bench-operators bench-http clean packages-build packages-test packages-lint \
+.PHONY: all help run test asan valgrind lint bench bench-generator bench-nesting bench-operators bench-http clean packages-build packages-test packages-lint \
         packages-valgrind packages-bench
