@@ -27,6 +27,10 @@ INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhtt
 # Lua is linked whole and its symbols are exported, for the C modules that scripts load.
 LIBS     = -Wl,-E -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
            -l:liblua5.4-cjson.a -luv -lcurl -lz -lm -ldl -lpthread
+# liblua's jumps, where host/jump.c has faster ones.
+JUMP     = $(if $(SANITISE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),\
+             $(patsubst %,-Wl$(COMMA)--wrap=%,_setjmp longjmp _longjmp __longjmp_chk)))
+COMMA    = ,
 LLHTTP   = /usr/share/llhttp
 
 SOURCES  = $(sort $(wildcard host/*.c))
@@ -79,7 +83,7 @@ packages-bench:
 $(PROGRAM): $(OBJECTS)
 	@mkdir -p $(@D)
 	$(SAY) '  LINK  $@'
-	$(Q)$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(OBJECTS) $(LIBS)
+	$(Q)$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(OBJECTS) $(JUMP) $(LIBS)
 
 $(BUILD)/%.o: host/%.c | packages-build
 	@mkdir -p $(@D)
