@@ -20,12 +20,19 @@ static const char MARK = 0; /* its address is in every generator */
 
 /* A step checks its argument: the length and the mark tell a generator from other userdata, and cost a third
  * of what comparing metatables does. */
+static inline struct rille_generator *test(lua_State *L, int index) {
+  struct rille_generator *g = lua_touserdata(L, index);
+  return g != NULL && lua_rawlen(L, index) == sizeof *g && g->mark == &MARK ? g : NULL;
+}
+
 static inline struct rille_generator *check(lua_State *L) {
-  struct rille_generator *g = lua_touserdata(L, 1);
-  if (g == NULL || lua_rawlen(L, 1) != sizeof *g || g->mark != &MARK)
+  struct rille_generator *g = test(L, 1);
+  if (g == NULL)
     luaL_typeerror(L, 1, RILLE_GENERATOR_CLASS);
   return g;
 }
+
+struct rille_generator *rille_generator_test(lua_State *L, int index) { return test(L, index); }
 
 static const char *status_of(const struct rille_generator *g) {
   static const char *const ended[] = {NULL, "closing", "exhausted", "closed", "failed"};

@@ -44,6 +44,9 @@ struct rille_generator {
 
 enum { RILLE_HAS_ERROR = 1 }; /* an error is in flight, at index 2, and must not be replaced */
 
+/* The generator at `index`, or NULL. */
+struct rille_generator *rille_generator_test(lua_State *L, int index);
+
 /* Notes that the generator's first step is taken by the caller of the running function. May raise. */
 void rille_generator_begin(lua_State *L, struct rille_generator *g);
 

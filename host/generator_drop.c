@@ -118,7 +118,7 @@ static void note_held(lua_State *L, struct rille_generator *g) {
   for (int level = 0; level < SCAN_LEVELS && lua_getstack(co, level, &ar) != 0; level++)
     for (int i = 1; lua_getlocal(co, &ar, i) != NULL; i++) {
       lua_xmove(co, L, 1);
-      void *held = luaL_testudata(L, -1, RILLE_GENERATOR_CLASS);
+      void *held = rille_generator_test(L, -1);
       lua_pop(L, 1);
       if (held == NULL || held == g)
         continue;
