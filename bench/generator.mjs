@@ -36,7 +36,7 @@ function resident() {
 
 async function tasks(n = 100000) {
   let woken = 0;
-  const wake = performance.now() + 500 + n * 0.05;
+  const wake = performance.now() + 2000 + n * 0.04; // by then all have begun
   async function task() {
     await new Promise((resolve) => setTimeout(resolve, wake - performance.now()));
     woken++;

@@ -142,6 +142,25 @@ describe("rille.sleep", function()
     task:await()
     assert.same({ "went on", "slept" }, log)
   end)
+
+  it("a task whose sleep was cancelled sleeps again in its cleanup, while others sleep", function()
+    local log = {}
+    local function slow(name)
+      local _ <close> = setmetatable({}, { __close = function()
+        for _ = 1, 2 do rille.sleep(0.002) end
+        log[#log + 1] = name
+      end })
+      rille.sleep(60)
+    end
+    local first, second = rille.spawn(slow, "first"), rille.spawn(slow, "second")
+    rille.sleep(0)
+    second:cancel()
+    second:join()
+    assert.equal("waiting", first:status())
+    first:cancel()
+    first:join()
+    assert.same({ "second", "first" }, log)
+  end)
 end)
 
 describe("rille.now", function()
