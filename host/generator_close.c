@@ -36,10 +36,20 @@ void rille_generator_push_birthplace(lua_State *L, const struct rille_generator 
     lua_pushliteral(L, "?");
 }
 
-/* The running function is called from inside g's body: directly, or in a step that waited on the way. */
+/* Whom f's end is due to: its consumer, or whoever waits for the task that it is the root of. */
+static struct rille_fiber *outer(lua_State *L, struct rille_fiber *f) {
+  return f->consumer != NULL || f->kind != RILLE_TASK ? f->consumer : rille_task_keeper(L, f->task);
+}
+
+/* The running function is called from inside g's body: directly, in a step that waited on the way, or in a
+ * task of a group that the body has opened, or of a stream whose step it takes. */
 static bool is_inside(lua_State *L, const struct rille_generator *g) {
-  return g->fiber.state == RILLE_RUNNING ||
-         (g->fiber.state == RILLE_WAITING && g->fiber.task == rille_fiber_of(L)->task);
+  if (g->fiber.state != RILLE_WAITING)
+    return g->fiber.state == RILLE_RUNNING;
+  struct rille_fiber *f = rille_fiber_of(L);
+  while (f != NULL && f != &g->fiber)
+    f = outer(L, f);
+  return f != NULL;
 }
 
 /* Pushes what task t waits for, and where: "http.get at file:line". */

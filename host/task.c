@@ -20,7 +20,7 @@
 enum { CO = 1, ABOUT, VALUES = ABOUT };
 
 /* What may be known about a Task. ABOUT is a table of these; or, as most tasks have no more, the SPAWNER. */
-enum about { SPAWNER = 1, NAME, REASON, SIGNAL };
+enum about { SPAWNER = 1, NAME, REASON, SIGNAL, KEEPER };
 
 /* Pushes what the Task at `index` has; returns its type. */
 static int get_about(lua_State *L, int index, enum about what) {
@@ -140,6 +140,18 @@ void rille_task_push_origin(lua_State *L, struct rille_task *t) {
   else
     lua_pushliteral(L, "a task that has ended");
   lua_concat(L, 3);
+}
+
+struct rille_fiber *rille_task_keeper(lua_State *L, struct rille_task *t) {
+  struct rille_fiber *keeper = NULL;
+  int top = lua_gettop(L);
+  if (t->anchor == LUA_NOREF)
+    return NULL;
+  rille_task_push(L, t);
+  if (get_about(L, -1, KEEPER) == LUA_TTABLE && lua_rawgeti(L, -1, 1) == LUA_TTHREAD)
+    keeper = rille_fiber_of(lua_tothread(L, -1));
+  lua_settop(L, top);
+  return keeper;
 }
 
 /* --- the signal --- */
@@ -492,6 +504,15 @@ static int l_newindex(lua_State *L) {
   return 0;
 }
 
+/* adopt(task, keeper): the coroutine at keeper[1], which may change, does not end before the task has */
+static int l_adopt(lua_State *L) {
+  check_task(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  set_about(L, 1, KEEPER);
+  return 0;
+}
+
 /* current() -> the Task that runs, or nil */
 static int l_current(lua_State *L) {
   struct rille_task *t = rille_fiber_of(L)->task;
@@ -540,6 +561,7 @@ static const luaL_Reg lib[] = {{"spawn", l_spawn},
                                {"spawn_daemon", l_spawn_daemon},
                                {"current", l_current},
                                {"count", l_count},
+                               {"adopt", l_adopt},
                                {"is_cancelled", l_is_cancelled},
                                {"is_signal", l_is_signal},
                                {"signalled", l_signalled},

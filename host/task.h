@@ -89,6 +89,10 @@ void rille_task_push_origin(lua_State *L, struct rille_task *t);
 /* The task that spawned t; NULL if that has ended, or if the host did. */
 struct rille_task *rille_task_parent(lua_State *L, const struct rille_task *t);
 
+/* The fiber that waits for the end of t, whatever happens to it: it opened the group of t, or takes the steps
+ * of the stream that t belongs to. NULL: none. */
+struct rille_fiber *rille_task_keeper(lua_State *L, struct rille_task *t);
+
 int luaopen_rille_task(lua_State *L);
 
 #endif

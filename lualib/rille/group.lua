@@ -10,6 +10,7 @@ local task = require "rille.host.task"
 local waitlist = require "rille.host.waitlist"
 
 ---@class rille.Group
+---@field private keeper { [1]: thread } the coroutine that waits for the children
 ---@field private scope userdata inside which the body runs
 ---@field private children table<table, true> the entries of those that have not ended
 ---@field private failed { err: any }[] what went wrong in the children, in that order
@@ -65,6 +66,7 @@ end
 local function spawn(group, on_done, fn, ...)
   local entry = setmetatable({ group = group, on_done = on_done, done = false }, Entry)
   entry.task = task.spawn_owned(run_child, entry, fn, ...)
+  task.adopt(entry.task, group.keeper)
   group.children[entry] = true
   if group.closing then entry.task:cancel("its group was cancelled") end
   return entry.task
@@ -141,6 +143,7 @@ local function new_group(name)
   waitlist.new("the tasks of " .. name):check() -- nothing is started where they could not be waited for
   return setmetatable({
     name = name,
+    keeper = { coroutine.running() },
     scope = cancel_scope.new(name),
     children = {},
     failed = {},

@@ -27,6 +27,7 @@ local waitlist = require "rille.host.waitlist"
 ---@field private workers table<rille.Worker, true> those that have not ended by themselves
 ---@field private born integer workers made
 ---@field private arrival rille.Waitlist the consumer waits here
+---@field private consumer { [1]: thread } who took the last step; weak, as it leads to the stream
 ---@field private reported boolean the consumer has got the first error
 local Nursery = {}
 Nursery.__index = Nursery
@@ -42,6 +43,8 @@ local Worker = {}
 
 local nursery = {}
 
+local WEAK = { __mode = "v" }
+
 --- Starts nothing.
 ---@param name string the operator
 ---@param sources rille.Stream[]
@@ -49,7 +52,7 @@ local nursery = {}
 function nursery.new(name, sources)
   return setmetatable({
     name = name, task_name = name .. " of a stream", sources = sources, closed = false,
-    workers = {}, born = 0, reported = false,
+    workers = {}, born = 0, reported = false, consumer = setmetatable({}, WEAK),
     arrival = waitlist.new("the tasks of its stream"),
   }, Nursery)
 end
@@ -117,6 +120,7 @@ function Nursery:spawn(fn, ...)
   self.workers[worker] = true
   worker.task = task.spawn_daemon(work, worker, fn, ...)
   worker.task.name = self.task_name
+  task.adopt(worker.task, self.consumer)
   if not self:is_open() then worker.task:cancel("its stream was closed") end
   return worker
 end
@@ -322,6 +326,7 @@ function nursery.root(self, begin, take, state)
     end
     return function()
       if not root.closer then return finish() end
+      self.consumer[1] = coroutine.running()
       if not begun then
         self:check_wait()
         begun = true
