@@ -551,6 +551,21 @@ static int l_count(lua_State *L) {
   return 1;
 }
 
+static void on_handle(uv_handle_t *handle, void *count) {
+  if (!uv_is_closing(handle))
+    ++*(lua_Integer *)count;
+}
+
+/* handles() -> open libuv handles, those of the runtime included; deadlines in the heap */
+static int l_handles(lua_State *L) {
+  struct rille *rt = rille_of(L);
+  lua_Integer count = 0;
+  uv_walk(&rt->loop, on_handle, &count);
+  lua_pushinteger(L, count);
+  lua_pushinteger(L, rt->time.count);
+  return 2;
+}
+
 static const luaL_Reg methods[] = {{"await", l_await},   {"join", l_join},     {"cancel", l_cancel},
                                    {"status", l_status}, {NULL, NULL}};
 
@@ -562,6 +577,7 @@ static const luaL_Reg lib[] = {{"spawn", l_spawn},
                                {"current", l_current},
                                {"count", l_count},
                                {"adopt", l_adopt},
+                               {"handles", l_handles},
                                {"is_cancelled", l_is_cancelled},
                                {"is_signal", l_is_signal},
                                {"signalled", l_signalled},

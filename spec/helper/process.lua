@@ -85,13 +85,14 @@ function lib.script(text, ...)
 end
 
 ---@private
-function process:poll(done, what)
-  local deadline = rille.now() + PATIENCE
+function process:poll(done, what, patience)
+  patience = patience or PATIENCE
+  local deadline = rille.now() + patience
   while true do
     local value = done()
     if value then return value end
     if rille.now() > deadline then
-      error(("%s did not come in %d s; stdout: %s; stderr: %s"):format(what, PATIENCE,
+      error(("%s did not come in %d s; stdout: %s; stderr: %s"):format(what, patience,
         self:stdout(), self:stderr()), 0)
     end
     rille.sleep(0.01)
@@ -117,11 +118,12 @@ function process:signal(name)
 end
 
 --- Waits for its end. The status is that of the shell: 128 + n after signal n.
+---@param patience? number seconds
 ---@return { status: integer, stdout: string, stderr: string }
-function process:wait()
+function process:wait(patience)
   local status = self:poll(function()
     return contents(self.directory .. "/status"):match("^(%d+)\n")
-  end, "the end")
+  end, "the end", patience)
   return { status = tonumber(status), stdout = self:stdout(), stderr = self:stderr() }
 end
 
