@@ -38,6 +38,8 @@ static const char *status_of(const struct rille_generator *g) {
   static const char *const ended[] = {NULL, "closing", "exhausted", "closed", "failed"};
   if (g->phase != RILLE_GENERATOR_LIVE)
     return ended[g->phase];
+  if (g->step != NULL && !rille_generator_step_is_over(g) && g->fiber.state != RILLE_RUNNING)
+    return "waiting";
   switch (g->fiber.state) {
   case RILLE_CREATED:
     return "created";
@@ -91,8 +93,7 @@ static int next_k(lua_State *L, int status, lua_KContext ctx) {
   if (status == LUA_YIELD && me->evicted) { /* R47 */
     me->evicted = false;
     me->task->leaf = NULL;
-    rille_generator_push_birthplace(L, g);
-    return rille_error(L, "generator closed by another task (made at %s)", lua_tostring(L, -1));
+    return rille_generator_raise_closed(L, g);
   }
   if (g->fiber.outcome == RILLE_ITEM)
     return rille_fiber_take(L, &g->fiber);
@@ -121,10 +122,28 @@ static bool check_step(lua_State *L, struct rille_generator *g) {
   return true;
 }
 
-static inline int step(lua_State *L, struct rille_generator *g, int nargs) {
+int rille_generator_step(lua_State *L, struct rille_generator *g, int nargs) {
   if (g->fiber.state == RILLE_CREATED)
     rille_generator_begin(L, g);
   return rille_fiber_step(L, &g->fiber, nargs, true, (lua_KContext)g, next_k);
+}
+
+/* A value for the body, or an error, while its next item is on the way: it has no pending yield. */
+static int refuse_value(lua_State *L, struct rille_generator *g, const char *what) {
+  rille_generator_push_birthplace(L, g);
+  return rille_error(L, "cannot %s a generator whose step is in flight (made at %s); take its item first",
+                     what, lua_tostring(L, -1));
+}
+
+/* Goes on waiting for the step that next_within left in flight. */
+static int join(lua_State *L, struct rille_generator *g, int nargs) {
+  for (; nargs > 0; nargs--) {
+    if (!lua_isnil(L, -1))
+      return refuse_value(L, g, "send a value to");
+    lua_pop(L, 1);
+  }
+  lua_settop(L, 1);
+  return rille_generator_join_step(L, g, -1);
 }
 
 /* The wait of a consumer that has taken many steps without one: the loop runs once (R27). */
@@ -138,7 +157,9 @@ static void turn_abort(struct rille_op *op) { (void)op; /* it is done from the s
 
 static int turn_finish(lua_State *L, struct rille_op *op) {
   struct turn *t = (struct turn *)op;
-  return check_step(L, t->generator) ? step(L, t->generator, t->nargs) : 1;
+  if (t->generator->step != NULL)
+    return join(L, t->generator, t->nargs);
+  return check_step(L, t->generator) ? rille_generator_step(L, t->generator, t->nargs) : 1;
 }
 
 static const struct rille_op_class turn_class = {
@@ -157,11 +178,13 @@ static int step_after_turn(lua_State *L, struct rille_generator *g, int nargs) {
 
 /* One step with the `nargs` values on top. The generator is at index 1. */
 static int advance(lua_State *L, struct rille_generator *g, int nargs) {
+  if (g->step != NULL)
+    return join(L, g, nargs);
   if (!check_step(L, g))
     return 1;
   if (--g->fiber.rt->budget < 0)
     return step_after_turn(L, g, nargs);
-  return step(L, g, nargs);
+  return rille_generator_step(L, g, nargs);
 }
 
 /* Refuses a new loop over a generator that another loop has closed early: it would silently find
@@ -177,7 +200,7 @@ static void check_loop(lua_State *L, struct rille_generator *g) {
 /* g(): what a loop calls; a loop sends nothing into the body (R19) */
 static int l_call(lua_State *L) {
   struct rille_generator *g = check(L);
-  bool idle = g->phase == RILLE_GENERATOR_LIVE && g->fiber.state == RILLE_SUSPENDED;
+  bool idle = g->phase == RILLE_GENERATOR_LIVE && g->fiber.state == RILLE_SUSPENDED && g->step == NULL;
   if (idle && rille_fiber_can_wait(L) && g->fiber.rt->budget > 0) { /* what most steps find */
     g->fiber.rt->budget--;
     return rille_fiber_step(L, &g->fiber, 0, true, (lua_KContext)g, next_k);
@@ -192,7 +215,7 @@ static int l_call(lua_State *L) {
 static int l_next(lua_State *L) {
   struct rille_generator *g = check(L);
   int nargs = lua_gettop(L) - 1;
-  if (g->phase == RILLE_GENERATOR_LIVE && g->fiber.state == RILLE_CREATED && nargs > 0) {
+  if (g->phase == RILLE_GENERATOR_LIVE && g->fiber.state == RILLE_CREATED && g->step == NULL && nargs > 0) {
     for (int i = 2; i <= nargs + 1; i++)
       if (!lua_isnil(L, i))
         return rille_error(L, "cannot send a value to a just-started generator");
@@ -202,11 +225,26 @@ static int l_next(lua_State *L) {
   return advance(L, g, nargs);
 }
 
+/* g:next_within(seconds) -> item values, or nil at the end; nil, "timeout" if it takes longer (R67) */
+static int l_next_within(lua_State *L) {
+  struct rille_generator *g = check(L);
+  double seconds = rille_check_seconds(L, 2);
+  lua_settop(L, 1);
+  if (g->step == NULL) {
+    if (!check_step(L, g))
+      return 1;
+    rille_generator_start_step(L, g);
+  }
+  return rille_generator_join_step(L, g, seconds);
+}
+
 /* g:throw(err) -> next item: raises err at the pending yield */
 static int l_throw(lua_State *L) {
   struct rille_generator *g = check(L);
   luaL_checkany(L, 2);
   lua_settop(L, 2);
+  if (g->step != NULL)
+    return refuse_value(L, g, "throw into");
   if (g->phase == RILLE_GENERATOR_LIVE && g->fiber.state == RILLE_CREATED) { /* no yield is pending: it ends here */
     if (!rille_fiber_kill(L, &g->fiber))
       lua_pop(L, 1);
@@ -216,7 +254,7 @@ static int l_throw(lua_State *L) {
     return lua_error(L);
   check_step(L, g);
   g->fiber.inject = RILLE_INJECT_ERROR;
-  return step(L, g, 1);
+  return rille_generator_step(L, g, 1);
 }
 
 /* --- close --- */
@@ -276,17 +314,7 @@ static int l_status(lua_State *L) {
 /* g:result() -> the body's return values, once it is exhausted */
 static int l_result(lua_State *L) {
   struct rille_generator *g = check(L);
-  int n = g->fiber.count;
-  if (g->phase != RILLE_GENERATOR_EXHAUSTED || n == 0)
-    return 0;
-  luaL_checkstack(L, n, "too many results");
-  if (!lua_checkstack(g->fiber.L, n))
-    return luaL_error(L, "too many results");
-  int top = lua_gettop(g->fiber.L);
-  for (int i = top - n + 1; i <= top; i++)
-    lua_pushvalue(g->fiber.L, i);
-  lua_xmove(g->fiber.L, L, n);
-  return n;
+  return g->phase == RILLE_GENERATOR_EXHAUSTED ? rille_generator_push_results(L, g) : 0;
 }
 
 static int l_tostring(lua_State *L) {
@@ -294,7 +322,7 @@ static int l_tostring(lua_State *L) {
   rille_generator_push_birthplace(L, g);
   const char *status = status_of(g);
   if (strcmp(status, "waiting") == 0) {
-    rille_push_wait(L, g->fiber.task);
+    rille_push_wait(L, g->fiber.task != NULL ? g->fiber.task : g->step);
     lua_pushfstring(L, "generator made at %s (waiting for %s)", lua_tostring(L, -2),
                     lua_tostring(L, -1));
     return 1;
@@ -347,9 +375,11 @@ static const luaL_Reg meta[] = {{"__call", l_call},
                                 {"__tostring", l_tostring},
                                 {NULL, NULL}};
 
-static const luaL_Reg methods[] = {{"next", l_next},     {"throw", l_throw},   {"close", l_close},
-                                   {"each", l_each},     {"keep", l_keep},     {"status", l_status},
-                                   {"result", l_result}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"next", l_next},     {"next_within", l_next_within},
+                                   {"throw", l_throw},   {"close", l_close},
+                                   {"each", l_each},     {"keep", l_keep},
+                                   {"status", l_status}, {"result", l_result},
+                                   {NULL, NULL}};
 
 static const luaL_Reg lib[] = {{"generator", l_generator},
                                {"is_generator_function", l_is_generator_function},

@@ -19,7 +19,8 @@ enum {
   RILLE_GENERATOR_MAKER,  /* the function that made it */
   RILLE_GENERATOR_LOOP,   /* the function with the loop that closed it */
   RILLE_GENERATOR_USER,   /* the function that took its first step */
-  RILLE_GENERATOR_VALUES = RILLE_GENERATOR_USER
+  RILLE_GENERATOR_STEP,   /* the Task that takes, or took, a step whose outcome nobody has got yet */
+  RILLE_GENERATOR_VALUES = RILLE_GENERATOR_STEP
 };
 
 enum rille_generator_phase {
@@ -36,10 +37,12 @@ struct rille_generator {
   struct list link;         /* in rt->generators from its first step until it ends */
   struct list closers;      /* ops of those who wait for the close under way (R48) */
   const void *mark;         /* that it is a generator (generator.c, check) */
+  struct rille_task *step;  /* that Task, which is its user value; or NULL */
   int line;                 /* where it was made, in the function that is its user value */
   int loop_line;            /* where the loop ends that closed it early, likewise; 0: none did */
   int user_line;            /* where its first step was taken, likewise */
   uint8_t phase;
+  bool joined;              /* somebody waits for `step`, or was woken and is about to have its outcome */
 };
 
 enum { RILLE_HAS_ERROR = 1 }; /* an error is in flight, at index 2, and must not be replaced */
@@ -59,8 +62,36 @@ void rille_generator_open_drop(lua_State *L);
 /* Closes the generator: returns its results, waits, or raises. */
 int rille_generator_close(lua_State *L, struct rille_generator *g, lua_KContext flags);
 
+/* One step with the `nargs` values on top, of a generator that can take one. The generator is at index 1. */
+int rille_generator_step(lua_State *L, struct rille_generator *g, int nargs);
+
+/* Starts a step in a task of its own, of a generator that can take one (generator_within.c). */
+void rille_generator_start_step(lua_State *L, struct rille_generator *g);
+
+/* Waits for that step, at most so many seconds (below 0: no limit): returns its item, raises its error, or
+ * pushes nil and "timeout". L's stack is the generator alone. */
+int rille_generator_join_step(lua_State *L, struct rille_generator *g, double seconds);
+
+/* True if that step has an outcome that nobody has got. */
+bool rille_generator_step_is_over(const struct rille_generator *g);
+
+/* Nobody is to get its outcome. */
+void rille_generator_forget_step(lua_State *L, struct rille_generator *g);
+
+/* Pushes the error of that step and returns true, if it has failed and nobody has got or waits for it. */
+bool rille_generator_push_unseen(lua_State *L, struct rille_generator *g);
+
+/* Raises that another task has closed the generator (R47). */
+int rille_generator_raise_closed(lua_State *L, struct rille_generator *g);
+
+/* Pushes the results of a body that has returned, and returns how many; they stay where they are. */
+int rille_generator_push_results(lua_State *L, struct rille_generator *g);
+
 /* Pushes "file:line", where the generator was made. */
 void rille_generator_push_birthplace(lua_State *L, const struct rille_generator *g);
+
+/* True if the running function is called from inside g's body. */
+bool rille_generator_is_inside(lua_State *L, const struct rille_generator *g);
 
 /* Raises why the generator cannot be advanced or closed now (R49, R80, R84). */
 int rille_generator_raise_busy(lua_State *L, struct rille_generator *g, const char *verb);

@@ -64,6 +64,8 @@ static void push_awaited(lua_State *L, struct rille_task *t) {
   lua_replace(L, -2);
 }
 
+bool rille_generator_is_inside(lua_State *L, const struct rille_generator *g) { return is_inside(L, g); }
+
 int rille_generator_raise_busy(lua_State *L, struct rille_generator *g, const char *verb) {
   rille_generator_push_birthplace(L, g);
   if (is_inside(L, g))
@@ -75,6 +77,26 @@ int rille_generator_raise_busy(lua_State *L, struct rille_generator *g, const ch
   push_awaited(L, g->fiber.task);
   return rille_error(L, "generator already running: %s is waiting in next() since %s (body awaits %s)",
                      lua_tostring(L, -3), lua_tostring(L, -2), lua_tostring(L, -1));
+}
+
+int rille_generator_raise_closed(lua_State *L, struct rille_generator *g) {
+  rille_generator_push_birthplace(L, g);
+  return rille_error(L, "generator closed by another task (made at %s)", lua_tostring(L, -1));
+}
+
+int rille_generator_push_results(lua_State *L, struct rille_generator *g) {
+  lua_State *co = g->fiber.L;
+  int n = g->fiber.count;
+  if (co == NULL || n == 0)
+    return 0;
+  luaL_checkstack(L, n, "too many results");
+  if (!lua_checkstack(co, n))
+    return luaL_error(L, "too many results");
+  int top = lua_gettop(co);
+  for (int i = top - n + 1; i <= top; i++)
+    lua_pushvalue(co, i);
+  lua_xmove(co, L, n);
+  return n;
 }
 
 int rille_generator_pass_error(lua_State *L, struct rille_generator *g) {
@@ -134,8 +156,8 @@ static int inject_close(lua_State *L, struct rille_generator *g, lua_KContext fl
 static int close_outcome(lua_State *L, struct rille_generator *g, lua_KContext flags) {
   if (g->fiber.outcome == RILLE_ITEM)
     return ignored_close(L, g, flags);
-  if (g->fiber.outcome == RILLE_DONE)
-    return (flags & RILLE_HAS_ERROR) == 0 ? rille_fiber_take(L, &g->fiber) : 0; /* R52 */
+  if (g->fiber.outcome == RILLE_DONE) /* R52; they stay there for others who wait for this close */
+    return (flags & RILLE_HAS_ERROR) == 0 ? rille_generator_push_results(L, g) : 0;
   rille_fiber_take(L, &g->fiber);
   if (g->fiber.state != RILLE_DEAD && !rille_fiber_kill(L, &g->fiber)) /* refused: too deep in C calls */
     lua_pop(L, 1);
@@ -172,12 +194,14 @@ static int close_k(lua_State *L, int status, lua_KContext flags) {
 
 static void close_wait_abort(struct rille_op *op) { list_remove(&((struct close_wait *)op)->link); }
 
-/* The close under way is over: its error is raised here too. */
+/* The close under way is over: its outcome is this one's too. */
 static int close_wait_finish(lua_State *L, struct rille_op *op) {
-  struct close_wait *w = (struct close_wait *)op;
-  if (lua_getiuservalue(L, 1, RILLE_GENERATOR_CAUSE) == LUA_TNIL || (w->flags & RILLE_HAS_ERROR) != 0)
+  struct rille_generator *g = lua_touserdata(L, 1);
+  if ((((struct close_wait *)op)->flags & RILLE_HAS_ERROR) != 0)
     return 0;
-  return rille_generator_pass_error(L, lua_touserdata(L, 1));
+  if (lua_getiuservalue(L, 1, RILLE_GENERATOR_CAUSE) != LUA_TNIL)
+    return rille_generator_pass_error(L, g);
+  return g->fiber.outcome == RILLE_DONE ? rille_generator_push_results(L, g) : 0;
 }
 
 static const struct rille_op_class close_wait_class = {.name = "the close of a generator",
@@ -225,14 +249,25 @@ static int close_idle(lua_State *L, struct rille_generator *g, lua_KContext flag
   return inject_close(L, g, flags);
 }
 
+/* It has ended: there is nothing to close. An error that a step in flight ended with is not lost. */
+static int close_ended(lua_State *L, struct rille_generator *g, lua_KContext flags) {
+  if (g->step == NULL || g->joined)
+    return 0;
+  bool failed = rille_generator_push_unseen(L, g);
+  rille_generator_forget_step(L, g);
+  return failed ? cleanup_failed(L, g, flags) : 0;
+}
+
 int rille_generator_close(lua_State *L, struct rille_generator *g, lua_KContext flags) {
   uint8_t state = g->fiber.state;
   if ((g->phase != RILLE_GENERATOR_LIVE && g->phase != RILLE_GENERATOR_CLOSING) || state == RILLE_DEAD)
-    return 0;
+    return close_ended(L, g, flags);
   if (is_inside(L, g)) /* an error in flight goes before */
     return (flags & RILLE_HAS_ERROR) != 0 ? 0 : rille_generator_raise_busy(L, g, "close");
   if (g->phase == RILLE_GENERATOR_CLOSING)
     return wait_for_close(L, g, flags);
+  if (g->step != NULL)
+    rille_generator_forget_step(L, g); /* the error that ends it goes to whoever waits for it */
   if (state != RILLE_WAITING)
     return close_idle(L, g, flags);
   rille_check_wait(L, close_wait_class.name);

@@ -93,10 +93,21 @@ static void spawn_close(lua_State *L) {
   rille_task_set_name(L, -3, -1);
 }
 
+/* A step that was in flight has failed, and nobody has come back for its error, which is on top. */
+static void warn_unseen(lua_State *L, struct rille_generator *g) {
+  rille_generator_push_birthplace(L, g);
+  rille_fault_push_message(L, -2);
+  lua_pushfstring(L, "rille: error in a step that nobody waited for, of the generator made at %s: %s",
+                  lua_tostring(L, -2), lua_tostring(L, -1));
+  lua_warning(L, lua_tostring(L, -1), 0);
+}
+
 int rille_generator_gc(lua_State *L) {
   struct rille_generator *g = lua_touserdata(L, 1);
   struct rille *rt = g->fiber.rt;
   list_remove(&g->link);
+  if (rille_generator_push_unseen(L, g))
+    warn_unseen(L, g);
   if (g->phase != RILLE_GENERATOR_LIVE || g->fiber.state != RILLE_SUSPENDED)
     return 0;
   if (rt->closing)

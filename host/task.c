@@ -200,13 +200,6 @@ static void report_cleanup(struct rille_task *t) {
   rille_strict_fail(t->fiber.rt);
 }
 
-struct await {
-  struct rille_op op;
-  struct rille_task *task;
-  struct list link;
-  bool join; /* waits for the end only */
-};
-
 /* True if the task ended because of its signal: it was raised at least once, or it never ran. */
 static bool ended_by_signal(const struct rille_task *t) {
   bool never_ran = t->fiber.outcome == RILLE_ITEM;
@@ -243,7 +236,7 @@ static bool out_of_memory(struct rille_task *t) {
 /* Somebody awaits the task's outcome; those who join it wait for its end only. */
 static bool is_awaited(struct rille_task *t) {
   for (struct list *l = t->awaiters.next; l != &t->awaiters; l = l->next)
-    if (!LIST_ENTRY(l, struct await, link)->join)
+    if (LIST_ENTRY(l, struct rille_join, link)->outcome)
       return true;
   return false;
 }
@@ -272,6 +265,30 @@ static void refuse_item(struct rille_task *t) {
   lua_pushliteral(co, "attempt to yield from outside a coroutine");
 }
 
+/* Takes a wait for a task's end out of the task's list and out of the heap. */
+static void leave(struct rille_join *j) {
+  list_remove(&j->link);
+  rille_deadline_stop(j->rt, &j->deadline);
+}
+
+static void on_due(struct rille_deadline *d) {
+  struct rille_join *j = LIST_ENTRY(d, struct rille_join, deadline);
+  leave(j);
+  rille_op_done(&j->op);
+}
+
+bool rille_task_join(struct rille_task *t, struct rille_join *j, double seconds) {
+  j->rt = t->fiber.rt;
+  j->task = t;
+  j->deadline = (struct rille_deadline){.due = on_due};
+  if (seconds >= 0 && !rille_deadline_start(j->rt, &j->deadline, seconds))
+    return false;
+  list_append(&t->awaiters, &j->link);
+  return true;
+}
+
+void rille_task_join_abort(struct rille_op *op) { leave((struct rille_join *)op); }
+
 void rille_task_finished(struct rille_task *t) {
   struct rille *rt = t->fiber.rt;
   if (t->fiber.state == RILLE_SUSPENDED)
@@ -279,9 +296,9 @@ void rille_task_finished(struct rille_task *t) {
   settle(t);
   t->fiber.state = RILLE_DEAD;
   while (!list_empty(&t->awaiters)) {
-    struct list *first = t->awaiters.next;
-    list_remove(first);
-    rille_op_done(&LIST_ENTRY(first, struct await, link)->op);
+    struct rille_join *first = LIST_ENTRY(t->awaiters.next, struct rille_join, link);
+    leave(first);
+    rille_op_done(&first->op);
   }
   list_remove(&t->link);
   rt->task_count--;
@@ -349,6 +366,11 @@ struct rille_task *rille_task_spawn(lua_State *L, int nargs, bool owned) {
   return t;
 }
 
+void rille_task_make_daemon(struct rille_task *t) {
+  t->daemon = true;
+  t->fiber.rt->daemon_count++;
+}
+
 static int spawn(lua_State *L, bool owned) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   rille_task_spawn(L, lua_gettop(L) - 1, owned);
@@ -364,21 +386,17 @@ static int l_spawn_owned(lua_State *L) { return spawn(L, true); }
 /* spawn_daemon(fn, ...) -> Task: owned, and it does not keep the program alive. */
 static int l_spawn_daemon(lua_State *L) {
   spawn(L, true);
-  struct rille_task *t = lua_touserdata(L, -1);
-  t->daemon = true;
-  t->fiber.rt->daemon_count++;
+  rille_task_make_daemon(lua_touserdata(L, -1));
   return 1;
 }
 
 static struct rille_task *check_task(lua_State *L) { return luaL_checkudata(L, 1, TASK); }
 
-static void await_abort(struct rille_op *op) { list_remove(&((struct await *)op)->link); }
-
-/* Pushes the results of the ended task at index 1, or raises its error. */
-static int push_results(lua_State *L, struct rille_task *t) {
+int rille_task_push_results(lua_State *L, int index) {
+  struct rille_task *t = lua_touserdata(L, index);
   lua_State *co = t->fiber.L;
   if (t->cancelled) {
-    if (get_about(L, 1, SIGNAL) == LUA_TNIL)
+    if (get_about(L, index, SIGNAL) == LUA_TNIL)
       rille_fault_push(L, "ECANCELED", "a task was cancelled");
     return lua_error(L);
   }
@@ -393,39 +411,48 @@ static int push_results(lua_State *L, struct rille_task *t) {
   return t->fiber.outcome == RILLE_FAILED ? rille_fiber_pass_error(L, "awaited by") : n;
 }
 
-static int await_finish(lua_State *L, struct rille_op *op) {
-  struct await *a = (struct await *)op;
-  return a->join ? 0 : push_results(L, check_task(L));
+/* What await and join return: the outcome, or whether the task has ended. It is at index 1. */
+static int push_end(lua_State *L, bool outcome) {
+  if (outcome)
+    return rille_task_push_results(L, 1);
+  lua_pushboolean(L, check_task(L)->fiber.state == RILLE_DEAD);
+  return 1;
 }
 
-static const struct rille_op_class await_class = {
-    .name = "a task", .abort = await_abort, .finish = await_finish};
+static int join_finish(lua_State *L, struct rille_op *op) {
+  return push_end(L, ((struct rille_join *)op)->outcome);
+}
+
+static const struct rille_op_class join_class = {
+    .name = "a task", .abort = rille_task_join_abort, .finish = join_finish};
 
 struct rille_task *rille_task_awaited(const struct rille_op *op) {
-  return op->class == &await_class ? ((const struct await *)op)->task : NULL;
+  return op->class == &join_class ? ((const struct rille_join *)op)->task : NULL;
 }
 
-static int wait_for_end(lua_State *L, bool join) {
+static int wait_for_end(lua_State *L, bool outcome, double seconds) {
   struct rille_task *t = check_task(L);
   lua_settop(L, 1);
   if (rille_fiber_of(L)->task == t)
     return rille_error(L, "a task cannot await itself");
   if (t->fiber.state == RILLE_DEAD)
-    return join ? 0 : push_results(L, t);
-  rille_check_wait(L, "a task");
-  struct await *a = lua_newuserdatauv(L, sizeof *a, 0);
-  rille_op_init(&a->op, &await_class);
-  a->task = t;
-  list_append(&t->awaiters, &a->link);
-  a->join = join;
-  return rille_op_park(L, &a->op);
+    return push_end(L, outcome);
+  rille_check_wait(L, join_class.name);
+  struct rille_join *j = lua_newuserdatauv(L, sizeof *j, 0);
+  rille_op_init(&j->op, &join_class);
+  j->outcome = outcome;
+  if (!rille_task_join(t, j, seconds))
+    return luaL_error(L, "not enough memory");
+  return rille_op_park(L, &j->op);
 }
 
 /* task:await() -> results, or raises */
-static int l_await(lua_State *L) { return wait_for_end(L, false); }
+static int l_await(lua_State *L) { return wait_for_end(L, true, -1); }
 
-/* task:join(): waits for the end, however it ends */
-static int l_join(lua_State *L) { return wait_for_end(L, true); }
+/* task:join([seconds]) -> ended: waits for the end, however it ends, or for so long */
+static int l_join(lua_State *L) {
+  return wait_for_end(L, false, lua_isnoneornil(L, 2) ? -1 : rille_check_seconds(L, 2));
+}
 
 /* task:cancel([reason]) */
 static int l_cancel(lua_State *L) {

@@ -15,6 +15,7 @@
 
 #include "deadline.h"
 #include "fiber.h"
+#include "runtime.h"
 #include "scope.h"
 
 /* A wait for a deadline (timer.c). */
@@ -47,6 +48,29 @@ struct rille_task {
 /* Spawns a task that calls the function under its `nargs` arguments on top of L. Pops them, pushes the
  * Task. It is queued, not run. */
 struct rille_task *rille_task_spawn(lua_State *L, int nargs, bool owned);
+
+/* The task does not keep the program alive. Once for each. */
+void rille_task_make_daemon(struct rille_task *t);
+
+/* A wait for the end of a task: an op on the waiter's stack, or the first member of one. */
+struct rille_join {
+  struct rille_op op;
+  struct rille_task *task;
+  struct list link;               /* in the task's awaiters */
+  struct rille_deadline deadline; /* not in the heap if it waits without limit */
+  struct rille *rt;
+  bool outcome; /* it waits for the outcome too, and so looks after a failure */
+};
+
+/* Has the op, which is initialised, done when t has ended, or in so many seconds (below 0: no limit).
+ * Returns false when out of memory. C only. */
+bool rille_task_join(struct rille_task *t, struct rille_join *j, double seconds);
+
+/* `abort` of its class: takes the wait back. */
+void rille_task_join_abort(struct rille_op *op);
+
+/* Pushes the results of the Task at `index`, which has ended, and returns how many; or raises its error. */
+int rille_task_push_results(lua_State *L, int index);
 
 /* Names the Task at index `task` of L: the string at `name`. */
 void rille_task_set_name(lua_State *L, int task, int name);

@@ -518,6 +518,17 @@ describe("close during close", function()
     g:close()
   end)
 
+  it("R48 R52 each gets what the body returns; a later close does not", function()
+    local g, gate = slow_to_close({}, nil, "a", nil)
+    local closing = { start(g.close, g), start(g.close, g), start(g.close, g) }
+    gate.open()
+    for _, task in ipairs(closing) do
+      assert.same({ n = 3, true, "a" }, table.pack(task:await()))
+    end
+    assert.same({ n = 0 }, table.pack(g:close()))
+    assert.same({ n = 0 }, table.pack(g:result()))
+  end)
+
   it("R48 each gets the report that the body ignored close", function()
     local gate = new_gate()
     local g = rille.generator(function()
