@@ -1,6 +1,7 @@
 -- next_within: a step that may outlive the patience of its caller, of generators, streams and channels.
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require("rille")
+local stream = require("rille.stream")
 local task = require("rille.host.task")
 
 local BY_ANOTHER = "generator closed by another task"
@@ -35,7 +36,7 @@ end
 
 local function start(f, ...)
   local waiting = rille.spawn(pcall, f, ...)
-  while waiting:status() ~= "waiting" do rille.sleep(0) end
+  while waiting:status() == "ready" do rille.sleep(0) end
   turns(2)
   return waiting
 end
@@ -298,7 +299,14 @@ describe("a step in flight", function()
     for _, leave in ipairs({
       function(g) for _ in g:each() do timed_out(g:next_within(0)) break end end,
       function(g) local _ <close> = g g:next() timed_out(g:next_within(0)) end,
-      function(g) pcall(function() local _ <close> = g g:next() timed_out(g:next_within(0)) error("x") end) end,
+      function(g)
+        pcall(function()
+          local _ <close> = g
+          g:next()
+          timed_out(g:next_within(0))
+          error("x")
+        end)
+      end,
     }) do
       local log = {}
       local g, gate = gated(log)
@@ -490,5 +498,328 @@ describe("a step in flight", function()
     timed_out(g:next_within(0.001))
     g:close()
     assert.equal("closed", g:status())
+  end)
+end)
+
+local function same(v) return v end
+
+describe("s:next_within", function()
+  it("R67 an item that comes in time is returned, with all its values; the end is nil alone", function()
+    local s = stream.from({ "a", false }):enumerate()
+    assert.same({ n = 2, 1, "a" }, table.pack(s:next_within(0)))
+    assert.same({ n = 2, 2, false }, table.pack(s:next_within(10)))
+    assert.same({ n = 1 }, table.pack(s:next_within(0)))
+    assert.same({ n = 1 }, table.pack(s:next_within(10)))
+    assert.equal("exhausted", s:status())
+  end)
+
+  it("R67 the step stays in flight after the time-out; the next call gets its item", function()
+    local later = {
+      next = function(s) return s:next() end,
+      call = function(s) return s() end,
+      keep = function(s) return s:keep()() end,
+      each = function(s) for v in s:each() do return v end end,
+      next_within = function(s) return s:next_within(10) end,
+      operator = function(s) return s:filter(function() return true end):next() end,
+      first = function(s) return s:first() end,
+      merged = function(s) return stream.chain(s, { 7 }):next() end,
+      generator = function(s)
+        return (rille.generator(function() for v in s:each() do coroutine.yield(v) end end)()):next()
+      end,
+    }
+    for name, f in pairs(later) do
+      local g, gate = gated()
+      local s = g:map(same)
+      timed_out(s:next_within(0))
+      timed_out(s:next_within(0.001))
+      assert.equal("waiting", s:status())
+      local waiting = start(f, s)
+      gate.open()
+      local ok, v = waiting:await()
+      assert.is_true(ok, name .. ": " .. tostring(v))
+      assert.equal(1, v, name)
+      s:close()
+      g:close()
+    end
+  end)
+
+  it("R69 an item that arrives while nobody asks is kept, also for what is made of the stream", function()
+    local readers = {
+      function(s) return s:next_within(0) end,
+      function(s) return s:next() end,
+      function(s) return s:take(2):collect()[1] end,
+      function(s) return s:enumerate():map(function(_, v) return v end):next() end,
+      function(s) return s:first() end,
+      function(s) return stream.chain(s, { 7 }):next() end,
+    }
+    for i, read in ipairs(readers) do
+      local log = {}
+      local s = stream.from(function()
+        log[#log + 1] = "pulled"
+        rille.sleep(0)
+        return #log
+      end):map(same):tap(same)
+      timed_out(s:next_within(0))
+      turns()
+      assert.equal("suspended", s:status())
+      assert.equal(1, read(s), i)
+      s:close()
+    end
+  end)
+
+  it("R67 items come in order, each once, whatever the patience", function()
+    local items = {}
+    local n = 0
+    local s = stream.from(function()
+      n = n + 1
+      if n % 3 == 0 then rille.sleep(0.001) end
+      return n <= 20 and n or nil
+    end):filter(function(v) return v % 5 ~= 0 end):drop(1)
+    repeat
+      local v, why
+      if n % 2 == 0 then v, why = s:next_within(0) else v = s:next() end
+      if v then items[#items + 1] = v end
+    until not v and not why
+    assert.same({ 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 16, 17, 18, 19 }, items)
+  end)
+
+  it("R67 a stage keeps its place", function()
+    local s = stream.range(1, 10):map(function(v) rille.sleep(0) return v end):take(3)
+    local items = {}
+    repeat
+      local v, why = s:next_within(0)
+      if v then items[#items + 1] = v end
+    until not v and not why
+    assert.same({ 1, 2, 3 }, items)
+  end)
+
+  it("R67 checks its argument; nothing is started", function()
+    local pulled
+    local s = stream.from(function() pulled = true end)
+    local err = caught(function() s:next_within(-1) end)
+    has(err, "within_spec.lua")
+    has(err, "bad argument #1 to 'next_within' (seconds out of range)")
+    has(caught(function() s:next_within(0 / 0) end), "seconds out of range")
+    has(caught(function() s:next_within() end), "number expected, got no value")
+    has(caught(function() s.next_within({}, 1) end), "rille.Stream expected, got table")
+    has(caught(function() table.sort({ 2, 1 }, function() return s:next_within(1) end) end), "table.sort")
+    turns()
+    assert.is_nil(pulled)
+    assert.equal("created", s:status())
+  end)
+
+  it("R80 one call at a time waits for the step; R84 the step itself cannot", function()
+    local gate, s, inner = new_gate(), nil, nil
+    s = stream.from({ 1, 2 }):map(function(v)
+      gate.wait()
+      inner = { caught(function() s:next() end), caught(function() s:next_within(0) end) }
+      return v
+    end)
+    timed_out(s:next_within(0))
+    local waiting = start(s.next, s)
+    for _, f in ipairs({ function() s:next() end, function() s:next_within(0) end }) do
+      local err = caught(f)
+      has(err, "within_spec.lua")
+      has(err, "stream already running")
+    end
+    has(caught(function() s:throw("x") end), "stream already running")
+    gate.open()
+    local ok, v = waiting:await()
+    assert.is_true(ok)
+    assert.equal(1, v)
+    has(inner[1], "stream already running")
+    has(inner[2], "stream already running")
+    s:close()
+  end)
+
+  it("R29 R33 its error is raised in the call that gets it, once", function()
+    local mine = {}
+    local s = stream.from({ 1 }):map(function() rille.sleep(0) rille.sleep(0) error(mine) end)
+    timed_out(s:next_within(0))
+    turns()
+    assert.equal("failed", s:status())
+    assert.is_true(rawequal(mine, caught(s.next_within, s, 0)))
+    has(caught(s.next, s), "stream already failed")
+    s:close()
+  end)
+
+  it("R29 an error that nobody asked for is raised by close, or attached", function()
+    local function failing()
+      local s = stream.from({ 1 }):map(function() rille.sleep(0) rille.sleep(0) error("late", 0) end)
+      timed_out(s:next_within(0))
+      turns()
+      return s
+    end
+    local s = failing()
+    assert.equal("late", caught(s.close, s))
+    s:close()
+    local mine = require("rille.host.fault").new("EMINE", "mine")
+    local err = caught(function()
+      local _ <close> = failing()
+      error(mine)
+    end)
+    assert.is_true(rawequal(mine, err))
+    assert.same({ "late" }, err.suppressed)
+  end)
+
+  it("R67 is not touched when the caller is cancelled", function()
+    local g, gate = gated()
+    local s = g:map(same)
+    local waiting = start(s.next_within, s, 60)
+    waiting:cancel()
+    caught(waiting.await, waiting)
+    assert.equal("waiting", s:status())
+    gate.open()
+    assert.equal(1, (s:next()))
+    s:close()
+  end)
+
+  it("R46 close ends the step: of a generator with its cleanup, of a function by cancelling it", function()
+    local log = {}
+    local g = gated(log)
+    local s = g:map(same)
+    timed_out(s:next_within(0))
+    s:close()
+    assert.same({ "ECLOSED" }, log)
+    assert.equal("closed", s:status())
+    assert.equal("closed", g:status())
+    assert.is_nil((s:next_within(0)))
+
+    s = stream.from({ 1 }):map(function()
+      local _ <close> = closer(function(err) rille.sleep(0) log[#log + 1] = err.code end)
+      rille.sleep(60)
+    end)
+    timed_out(s:next_within(0))
+    s:close()
+    assert.same({ "ECLOSED", "ECANCELED" }, log)
+    assert.equal("closed", s:status())
+    assert.is_nil((s:next()))
+  end)
+
+  it("R46 the end of its loop, and closing what was made of it, end the step", function()
+    for _, leave in ipairs({
+      function(s) for _ in s:each() do timed_out(s:next_within(0)) break end end,
+      function(s) local _ <close> = s s:next() timed_out(s:next_within(0)) end,
+      function(s)
+        s:next()
+        timed_out(s:next_within(0))
+        local t = s:map(same)
+        t:close()
+      end,
+    }) do
+      local log = {}
+      local s = (rille.generator(function()
+        local _ <close> = closer(function() rille.sleep(0) log[#log + 1] = "cleanup" end)
+        coroutine.yield(1)
+        rille.sleep(60)
+      end)()):map(same)
+      leave(s)
+      assert.same({ "cleanup" }, log)
+      assert.equal("closed", s:status())
+      assert.is_nil((s:next()))
+    end
+  end)
+
+  it("R46 is ended before it had its turn", function()
+    local ran
+    local s = stream.from({ 1 }):tap(function() ran = true end)
+    local waiting = rille.spawn(pcall, s.next_within, s, 10)
+    local closing = rille.spawn(s.close, s)
+    local ok, err = waiting:await()
+    closing:await()
+    assert.is_false(ok)
+    has(err, "stream closed by another task")
+    assert.is_nil(ran)
+    assert.equal("closed", s:status())
+  end)
+
+  it("R47 whoever waits for it gets an error", function()
+    local s = stream.from({ 1 }):map(function() rille.sleep(60) end)
+    timed_out(s:next_within(0))
+    local waiting = start(s.next_within, s, 60)
+    s:close()
+    local ok, err = waiting:await()
+    assert.is_false(ok)
+    has(err, "stream closed by another task")
+  end)
+
+  it("R67 works for concurrent streams, and for several steps in one chain", function()
+    local s = stream.range(1, 4):map(function(v) rille.sleep(0.001) return v end)
+    local t = s:map(function(v) rille.sleep(0.001) return v end, { n = 2 })
+    timed_out(s:next_within(0))
+    timed_out(t:next_within(0))
+    local items = {}
+    repeat
+      local v, why = t:next_within(0.001)
+      if v then items[#items + 1] = v end
+    until not v and not why
+    assert.same({ 1, 2, 3, 4 }, items)
+  end)
+
+  it("R96 keeps its stream alive; afterwards the stream is garbage", function()
+    local gate = new_gate()
+    local s = stream.from({ 1 }):map(function(v) gate.wait() return v end)
+    local weak = setmetatable({ s }, { __mode = "v" })
+    timed_out(s:next_within(0))
+    s = nil -- luacheck: ignore 311
+    collectgarbage()
+    collectgarbage()
+    assert.equal("waiting", weak[1]:status())
+    gate.open()
+    turns()
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(weak[1])
+  end)
+end)
+
+describe("ch:next_within", function()
+  it("R67 gives what is there, or comes in time; afterwards nobody waits", function()
+    local ch = rille.channel(1)
+    ch:send("a")
+    assert.same({ n = 1, "a" }, table.pack(ch:next_within(0)))
+    timed_out(ch:next_within(0))
+    timed_out(ch:next_within(0.001))
+    assert.equal("suspended", ch:status())
+    local sending = rille.spawn(function() rille.sleep(0) ch:send("b") end)
+    assert.equal("b", (ch:next_within(10)))
+    sending:await()
+    ch:send("c")
+    assert.equal("c", ch:recv())
+  end)
+
+  it("R69 a value that is sent after the time-out is for the next receiver", function()
+    local ch = rille.channel()
+    timed_out(ch:next_within(0))
+    local sending = start(ch.send, ch, 1)
+    assert.equal(1, (ch:next_within(0)))
+    assert.same({ true, true }, { sending:await() })
+  end)
+
+  it("R69 a value and the time-out in one turn: it is received once", function()
+    local ch = rille.channel()
+    local receiving = rille.spawn(function() return ch:next_within(0.001) end)
+    rille.sleep(0.001)
+    local sending = rille.spawn(ch.send, ch, "v")
+    local v = receiving:await()
+    if v == nil then v = ch:next_within(1) end
+    assert.equal("v", v)
+    assert.is_true(sending:await())
+  end)
+
+  it("R67 the end is nil alone", function()
+    local ch = rille.channel()
+    local waiting = start(function() return table.pack(ch:next_within(10)) end)
+    ch:close()
+    assert.same({ true, { n = 1 } }, { waiting:await() })
+    assert.same({ n = 1 }, table.pack(ch:next_within(0)))
+  end)
+
+  it("R67 checks its argument", function()
+    local ch = rille.channel()
+    local err = caught(function() ch:next_within(1e9) end)
+    has(err, "within_spec.lua")
+    has(err, "bad argument #1 to 'next_within' (seconds out of range)")
+    has(caught(function() ch.next_within({}, 1) end), "rille.Channel expected, got table")
   end)
 end)

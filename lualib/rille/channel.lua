@@ -48,12 +48,18 @@ local function take(self)
   return v
 end
 
-local function receive(self)
+-- A value that is there; nil, and whether one may come, if there is none.
+local function receive_now(self)
   if self.head < self.tail then return take(self) end
   local waited, offer = self.senders:wake(true)
   if waited then return offer end
-  if self.closed then return nil end
-  return self.receivers:wait()
+  return nil, not self.closed
+end
+
+local function receive(self)
+  local v, open = receive_now(self)
+  if not open then return v end
+  return (self.receivers:wait())
 end
 
 local function close(self)
@@ -75,7 +81,7 @@ function methods:send(v)
     put(self, v)
     return true
   end
-  return self.senders:wait(v)
+  return (self.senders:wait(v))
 end
 
 --- Receives the oldest value. Waits for one.
@@ -92,6 +98,21 @@ function methods:next()
   return receive(self)
 end
 
+--- The same as recv, with patience: if there is no value in time it is nil and "timeout". Nothing is left in
+--- flight then: a value that comes later is for whoever receives next.
+---@param seconds number 0 <= seconds < 1e9
+---@return any v
+---@return "timeout"|nil
+function methods:next_within(seconds)
+  check_self(self, "next_within")
+  check.seconds(seconds, 2, "next_within")
+  local v, open = receive_now(self)
+  if not open then return v end
+  local reply, woken = self.receivers:wait(nil, seconds)
+  if woken then return reply end
+  return nil, "timeout"
+end
+
 -- What a loop calls.
 Channel.__call = receive
 
@@ -102,6 +123,7 @@ function methods:close()
   close(self)
 end
 Channel.__close = close
+Channel.__interrupt = close -- for a stream that owns it (rille.stream.source)
 
 --- The four values of a loop that closes the channel: `for v in ch:each() do`.
 function methods:each()

@@ -33,17 +33,19 @@ function Waiter.__close(entry)
   if entry.following then leave(entry) end
 end
 
---- Parks the caller at the end.
+--- Parks the caller at the end, until it is woken or for so long.
 ---@param offer any for whoever wakes it
+---@param seconds? number without limit by default
 ---@return any reply what it was woken with
-function Waiters:wait(offer)
+---@return boolean woken false if the time was over
+function Waiters:wait(offer, seconds)
   local last = self.previous
   local entry <close> = setmetatable({
     gate = waitlist.new(self.name), offer = offer, following = self, previous = last,
   }, Waiter)
   last.following, self.previous = entry, entry
-  entry.gate:wait()
-  return entry.reply
+  local woken = entry.gate:wait(seconds)
+  return entry.reply, woken
 end
 
 --- Raises if the caller could not wait now.
@@ -68,7 +70,7 @@ function Waiters:wake(reply)
   return false
 end
 
---- Nobody waits. A task that was cancelled counts until it has run.
+--- Nobody waits. A task that was cancelled, or whose time is over, counts until it has run.
 ---@return boolean
 function Waiters:is_empty()
   return self.following == self

@@ -24,6 +24,15 @@ function ending.close_root(root, err, loop)
   end
 end
 
+--- Ends a wait of another task in what a stream's root holds, if that can be done from outside.
+---@param self rille.Stream
+---@param err any in flight; nil for none
+---@param loop table|nil the loop that closes the stream
+function ending.interrupt(self, err, loop)
+  local interrupt = self.base.interrupt
+  if interrupt then interrupt(err, loop) end
+end
+
 --- Ends a stream and all that it was made from, before its last item.
 ---@param self rille.Stream
 ---@param err any in flight; nil for none
@@ -32,6 +41,7 @@ function ending.release(self, err, loop)
   local stage, deferred = self, nil
   repeat
     if OPEN[stage.state] then stage.state, stage.pull, stage.loop = "closed", nil, loop end
+    if stage.pending and stage.pending:abandon() then stage.pending = nil end
     deferred = deferred or stage.deferred
     stage.partial, stage.deferred = nil, nil
     stage = stage.source

@@ -31,6 +31,9 @@ function flatten.chain(...)
     at = n + 1
     release_all(sources, first, n, err, loop)
   end
+  function self.interrupt(err, loop)
+    if sources[at] then ending.interrupt(sources[at], err, loop) end
+  end
   function self.produce(emit, finish)
     local mine, pull
     local function advance()
@@ -62,6 +65,7 @@ local function flat(name, outer, f)
     inner = nil
     release_all(sources, 1, #sources, err, loop)
   end
+  function self.interrupt(err, loop) ending.interrupt(inner or outer, err, loop) end
   function self.produce(emit, finish)
     local mine, inner_pull, outer_pull
     local function begin()

@@ -7,13 +7,22 @@
 --         (R47), which that task waits for.
 
 local ending = require "rille.stream.ending"
+local fault = require "rille.host.fault"
+local task = require "rille.host.task"
 local waitlist = require "rille.host.waitlist"
 
 ---@class rille.StreamLock
 ---@field holder rille.Stream|boolean the stream whose step is under way; true for a lock that was merged
 ---@field merged nil|rille.StreamLock the lock that took its place
----@field leaving nil|table { stream, loop, waitlist }: another task closes the stream and waits for its step
+---@field leaving nil|rille.StreamLeave another task closes the stream and waits for its step
 local Lock = {}
+
+---@class rille.StreamLeave
+---@field stream rille.Stream whose step is to end
+---@field task rille.Task|nil that has left the step and is closing the stream
+---@field loop table|nil the loop that closes it
+---@field waitlist rille.Waitlist who waits for that
+---@field failure table|nil { error } of the cleanup
 
 local lock = {}
 
@@ -45,31 +54,64 @@ function lock.merge(root, other)
   root.lock, root.pull = other, nil
 end
 
---- If a step is under way in another task, ends it and its stream; returns when it has been left.
+-- Makes the step under way end, so far as it can be done from outside: what the root waits for is aborted,
+-- and a step that has a task of its own is cancelled.
+local function abort(self, own, err, loop)
+  local stream = own.holder
+  local pending = stream ~= true and stream.pending
+  ending.interrupt(self, err, loop)
+  if pending and pending:abandon() then stream.pending = nil end
+end
+
+-- Waits until the step has been left and the stream is closed; raises an error of the cleanup.
+local function join(own, leaving, err)
+  while own.leaving == leaving do leaving.waitlist:wait() end
+  if not leaving.failure then return end
+  if err == nil then error(leaving.failure[1], 0) end
+  fault.suppress(err, leaving.failure[1])
+end
+
+--- If another task closes the stream because its step was ended, waits for that. Raises an error of the
+--- cleanup, or attaches it to the one in flight.
 ---@param self rille.Stream
----@param loop table|nil the loop that closes the stream
-function lock.interrupt(self, loop)
+---@param err any in flight; nil for none
+function lock.join(self, err)
   local own = lock.of(self)
-  if not own.holder then return end
-  if self.base.interrupt then self.base.interrupt() end
-  while own.holder do
-    if not own.leaving then
-      local list = waitlist.new("the end of a stream's step")
-      own.leaving = { stream = own.holder, loop = loop, waitlist = list }
-    end
-    own.leaving.waitlist:wait()
-  end
+  local leaving = own.leaving
+  if leaving and (not leaving.task or leaving.task ~= task.current()) then join(own, leaving, err) end
+end
+
+--- If a step is under way in another task, ends it and its stream; returns when it has been left. Raises an
+--- error of the cleanup, or attaches it to the one in flight.
+---@param self rille.Stream
+---@param err any in flight; nil for none
+---@param loop table|nil the loop that closes the stream
+function lock.interrupt(self, err, loop)
+  local own = lock.of(self)
+  if not own.holder then return lock.join(self, err) end
+  local leaving = own.leaving
+    or { stream = own.holder, loop = loop, waitlist = waitlist.new("the end of a stream's step") }
+  own.leaving = leaving
+  local ok, failure = pcall(abort, self, own, err, loop)
+  if not ok and task.signalled(failure) then error(failure, 0) end
+  leaving.failure = leaving.failure or not ok and { failure } or nil
+  join(own, leaving, err)
 end
 
 -- A step is left by an error, or while another task closes the stream.
 local function leave(own, err)
   local failed, leaving = own.holder, own.leaving
-  own.holder, own.leaving = false, nil
+  own.holder = false
   if not leaving then return ending.fail(failed, err) end
   local self = leaving.stream
-  local _ <close> = setmetatable({}, { __close = function() leaving.waitlist:wake_all() end })
+  leaving.task = task.current()
+  local _ <close> = setmetatable({}, { __close = function()
+    own.leaving = nil
+    leaving.waitlist:wake_all()
+  end })
   if not ending.OPEN[self.state] then return end
-  ending.release(self, err, leaving.loop)
+  local ok, failure = pcall(ending.release, self, err, leaving.loop)
+  if not ok then leaving.failure = { failure } end -- whoever closes the stream raises it
   if not failed then error("stream closed by another task", 0) end
 end
 

@@ -35,6 +35,16 @@ function methods:next()
   return step(self)
 end
 
+--- One step with patience. The step stays in flight after a time-out, and the next call goes on waiting for
+--- it.
+---@param seconds number 0 <= seconds < 1e9
+---@return any ... the values of the item; nil at the end; nil and "timeout" if it takes longer
+function methods:next_within(seconds)
+  check_self(self, "next_within")
+  check.seconds(seconds, 2, "next_within")
+  return pipeline.step_within(self, seconds, 1)
+end
+
 --- The four values of a loop that closes the stream: `for v in s:each() do`.
 function methods:each()
   check_self(self, "each")
@@ -69,6 +79,9 @@ end
 ---@return "created"|"suspended"|"running"|"waiting"|"closing"|"exhausted"|"closed"|"failed"
 function methods:status()
   check_self(self, "status")
+  if self.pending and not self.pending:is_over() then
+    return pipeline.is_inside(self) and "running" or "waiting"
+  end
   if self.state ~= "suspended" or not lock.of(self).holder then return self.state end
   return pipeline.is_inside(self) and "running" or "waiting"
 end
@@ -77,7 +90,7 @@ end
 ---@param err any
 function methods:throw(err)
   check_self(self, "throw")
-  if lock.of(self).holder then error("stream already running", 2) end
+  if lock.of(self).holder or self.pending then error("stream already running", 2) end
   if self.state == "closing" then error("stream is being closed", 2) end
   if OPEN[self.state] then ending.fail(self, err) end
   error(err, 0)

@@ -35,11 +35,29 @@ end
 
 local function no_item() return nil end
 
+local function closed_by_another() error("stream closed by another task", 0) end
+
+-- Closes v, while another task may wait in it, if v is such that this ends the wait.
+local function interrupt_value(v, err, loop)
+  local meta = debug.getmetatable(v)
+  if meta == Stream then
+    if v:status() == "waiting" then pipeline.close(v, err, loop) end
+  elseif is_generator(v) then
+    if v:status() == "waiting" then meta.__close(v, err) end
+  elseif meta and meta.__interrupt then
+    meta.__interrupt(v)
+  end
+end
+
 -- Any iterator: called as a generic `for` does, without arguments if it has neither state nor control.
 local function from_iterator(iterator, state, control, closing)
   local self = stage.root("from")
   local bare = state == nil and control == nil or rawequal(state, iterator)
   local call = iterator
+  function self.interrupt(err, loop)
+    call, bare = closed_by_another, true
+    interrupt_value(closing, err, loop)
+  end
   function self.closer(err, loop)
     call, bare = no_item, true
     if closing ~= nil and closing ~= false then close_value(closing, err, loop) end
@@ -48,6 +66,7 @@ local function from_iterator(iterator, state, control, closing)
     local taken = 0
     local function relay(v, ...)
       if v == nil then
+        if call == closed_by_another then call() end
         close_root(self)
         return finish()
       end

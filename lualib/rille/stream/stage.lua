@@ -16,13 +16,15 @@ local lock = require "rille.stream.lock"
 ---@field private produce nil|fun(emit: function, finish: function): function of a root
 ---@field private lock rille.StreamLock of the root, or one that was merged since
 ---@field private pull nil|fun(): ... one step, put together; only while the stream is suspended
+---@field private pending rille.PendingStep|nil a step that may outlive the call that asked for it
 ---@field private closer nil|fun(err: any, loop: table?) of a root: closes what it holds; gone once called
----@field private interrupt nil|fun() of a root: makes a step that waits in another task return
+---@field private interrupt nil|fun(err: any, loop: table?) of a root: ends a step that waits in another task
 ---@field private is_inside nil|fun(): boolean of a root: the caller's task belongs to the stream
 ---@field private guard any closes the nursery of a root that is dropped (rille.stream.nursery)
 ---@field private failure table|nil of a root: { error }, when a stream over it has failed
 ---@field private loop table|nil where the loop ends that closed it early: short_src and currentline
 ---@field private closers rille.Waitlist|nil who waits for the close under way
+---@field private cleanup table|nil { error } of the close
 ---@field private partial table|nil of chunks: the chunk that is not complete
 ---@field private deferred table|nil { error of a cleanup } that waits until an item is delivered
 
