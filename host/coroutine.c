@@ -201,30 +201,18 @@ static int yield_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* Refuses what a generator cannot yield: nothing or nil (R15), and across a C call. */
 static void check_item(lua_State *L) {
-  if (!lua_isyieldable(L)) {
-    rille_push_boundary(L);
-    luaL_error(L, "cannot yield an item inside %s: attempt to yield across a C-call boundary",
-               lua_tostring(L, -1));
-  }
+  if (!lua_isyieldable(L))
+    rille_check_yield(L);
   if (lua_isnoneornil(L, 1))
     luaL_error(L, "async generator yielded nil; the first value must not be nil (yield false or a "
                   "table)");
-}
-
-/* A scope that this coroutine opened would stay open around the consumer (R72, R73). */
-static int refuse_open_scope(lua_State *L, struct rille_scope *s) {
-  luaL_where(L, 1);
-  lua_pushfstring(L, "yield inside %s: close it first, or give its work to a task",
-                  s->opened != NULL ? s->opened : "a scope");
-  lua_concat(L, 2);
-  return lua_error(L);
 }
 
 static int l_yield(lua_State *L) {
   struct rille_fiber *f = rille_fiber_of(L);
   uint8_t kind = f->kind;
   if (f->task != NULL && f->task->scope != f->mark && kind != RILLE_TASK && kind != RILLE_OUTSIDE)
-    return refuse_open_scope(L, f->task->scope);
+    rille_check_yield(L);
   if (kind == RILLE_GENERATOR)
     check_item(L);
   else if (kind == RILLE_TASK) {

@@ -32,6 +32,20 @@ void rille_check_wait(lua_State *L, const char *what) {
   rille_task_check(L, f->task, what);
 }
 
+void rille_check_yield(lua_State *L) {
+  struct rille_fiber *f = rille_fiber_of(L);
+  if (!lua_isyieldable(L)) {
+    rille_push_boundary(L);
+    rille_error(L, "cannot yield an item inside %s: attempt to yield across a C-call boundary",
+                lua_tostring(L, -1));
+  }
+  if (f->task == NULL || f->task->scope == f->mark)
+    return;
+  const char *opened = f->task->scope->opened;
+  rille_error(L, "yield inside %s: close it first, or give its work to a task",
+             opened != NULL ? opened : "a scope");
+}
+
 void rille_op_init(struct rille_op *op, const struct rille_op_class *class) {
   memset(op, 0, sizeof *op);
   op->class = class;
@@ -172,11 +186,11 @@ static inline bool resume(struct rille_fiber *f, lua_State *from) {
   int nargs = f->nargs;
   f->nargs = 0;
   f->state = RILLE_RUNNING;
-  rt->nesting++;
+  int nesting = rt->nesting++;
   int status = lua_resume(f->L, from, nargs, &count);
   f->ignored = f->inject != RILLE_INJECT_NOTHING;
   f->inject = RILLE_INJECT_NOTHING;
-  rt->nesting--;
+  rt->nesting = nesting; /* what it called in place may have been left by a yield or an error */
   if (status == LUA_YIELD) {
     if (rt->waiting) {
       f->state = RILLE_WAITING;
@@ -211,6 +225,15 @@ static inline void leave(struct rille_fiber *f) {
   f->task = NULL;
   f->mark = NULL;
   f->can_wait = false;
+}
+
+bool rille_fiber_may_nest(lua_State *L) { return rille_of(L)->nesting < NESTING_CAP; }
+
+void rille_fiber_nest(lua_State *L, int nargs, lua_KContext ctx, lua_KFunction k) {
+  struct rille *rt = rille_of(L);
+  rt->nesting++;
+  lua_callk(L, nargs, LUA_MULTRET, ctx, k);
+  rt->nesting--;
 }
 
 /* Callers and k are left by jumps, not calls: after a yield's longjmp the processor predicts no return

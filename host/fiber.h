@@ -130,6 +130,10 @@ static inline bool rille_fiber_can_wait(lua_State *L) {
  * caller in the message: "http.get". Nothing may have been started. */
 void rille_check_wait(lua_State *L, const char *what);
 
+/* Raises if L cannot yield an item here: across a C call, which it names, or out of a scope that its
+ * coroutine has opened, which would stay open around the consumer (R72, R73). */
+void rille_check_yield(lua_State *L);
+
 void rille_op_init(struct rille_op *op, const struct rille_op_class *class);
 
 /* Parks L's fiber until rille_op_done: `return rille_op_park(L, op);`. Does not return. */
@@ -162,6 +166,10 @@ void rille_fiber_load(lua_State *L, struct rille_fiber *f, int nargs, bool guard
  * top of f->L: fetch them with rille_fiber_take. */
 int rille_fiber_step(lua_State *L, struct rille_fiber *f, int nargs, bool can_wait, lua_KContext ctx,
                      lua_KFunction k);
+
+/* lua_callk, for any number of results, that counts as a nested step; and whether one more may be taken. */
+void rille_fiber_nest(lua_State *L, int nargs, lua_KContext ctx, lua_KFunction k);
+bool rille_fiber_may_nest(lua_State *L);
 
 /* Takes over a step that is under way: f waits on behalf of another task. L becomes its consumer, parks,
  * and continues with k when the step is over. Scopes entered since the step began move to L's task. Who

@@ -35,12 +35,12 @@ static inline struct rille_generator *check(lua_State *L) {
 struct rille_generator *rille_generator_test(lua_State *L, int index) { return test(L, index); }
 
 static const char *status_of(const struct rille_generator *g) {
-  static const char *const ended[] = {NULL, "closing", "exhausted", "closed", "failed"};
-  if (g->phase != RILLE_GENERATOR_LIVE)
+  static const char *const ended[] = {NULL, NULL, "closing", "exhausted", "closed", "failed"};
+  if (ended[g->phase] != NULL)
     return ended[g->phase];
   if (g->step != NULL && !rille_generator_step_is_over(g) && g->fiber.state != RILLE_RUNNING)
     return "waiting";
-  switch (g->fiber.state) {
+  switch (g->phase == RILLE_GENERATOR_IN_PLACE ? g->place->state : g->fiber.state) {
   case RILLE_CREATED:
     return "created";
   case RILLE_SUSPENDED:
@@ -58,6 +58,8 @@ static const char *status_of(const struct rille_generator *g) {
 
 /* A step of a generator that has ended: nil, or an error if items were lost (R24, R33). */
 static int ended(lua_State *L, struct rille_generator *g) {
+  if (g->phase == RILLE_GENERATOR_IN_PLACE)
+    return rille_generator_raise_busy(L, g, "next");
   if (g->phase == RILLE_GENERATOR_CLOSING && g->fiber.state != RILLE_RUNNING)
     return rille_error(L, "generator is being closed by another task");
   if (g->phase == RILLE_GENERATOR_CLOSING)
@@ -250,7 +252,7 @@ static int l_throw(lua_State *L) {
       lua_pop(L, 1);
     return fail(L, g);
   }
-  if (g->phase != RILLE_GENERATOR_LIVE && g->phase != RILLE_GENERATOR_CLOSING)
+  if (g->phase > RILLE_GENERATOR_CLOSING)
     return lua_error(L);
   check_step(L, g);
   g->fiber.inject = RILLE_INJECT_ERROR;
@@ -322,7 +324,8 @@ static int l_tostring(lua_State *L) {
   rille_generator_push_birthplace(L, g);
   const char *status = status_of(g);
   if (strcmp(status, "waiting") == 0) {
-    rille_push_wait(L, g->fiber.task != NULL ? g->fiber.task : g->step);
+    struct rille_task *task = g->phase == RILLE_GENERATOR_IN_PLACE ? g->place->task : g->fiber.task;
+    rille_push_wait(L, task != NULL ? task : g->step);
     lua_pushfstring(L, "generator made at %s (waiting for %s)", lua_tostring(L, -2),
                     lua_tostring(L, -1));
     return 1;
@@ -399,6 +402,8 @@ int luaopen_rille_generator(lua_State *L) {
   luaL_newlibtable(L, lib);
   lua_pushvalue(L, -3);
   luaL_setfuncs(L, lib, 1);
+  rille_generator_push_delegate(L, -2);
+  lua_setfield(L, -2, "make_yield_from");
   lua_insert(L, -2);
   lua_setfield(L, -2, "methods");
   return 1;

@@ -25,6 +25,7 @@ enum {
 
 enum rille_generator_phase {
   RILLE_GENERATOR_LIVE,
+  RILLE_GENERATOR_IN_PLACE, /* its body runs in the coroutine of `place` (generator_delegate.c) */
   RILLE_GENERATOR_CLOSING,
   RILLE_GENERATOR_EXHAUSTED,
   RILLE_GENERATOR_CLOSED,
@@ -37,6 +38,7 @@ struct rille_generator {
   struct list link;         /* in rt->generators from its first step until it ends */
   struct list closers;      /* ops of those who wait for the close under way (R48) */
   const void *mark;         /* that it is a generator (generator.c, check) */
+  const struct rille_fiber *place; /* where its body runs, while it is IN_PLACE */
   struct rille_task *step;  /* that Task, which is its user value; or NULL */
   int line;                 /* where it was made, in the function that is its user value */
   int loop_line;            /* where the loop ends that closed it early, likewise; 0: none did */
@@ -86,6 +88,9 @@ int rille_generator_raise_closed(lua_State *L, struct rille_generator *g);
 
 /* Pushes the results of a body that has returned, and returns how many; they stay where they are. */
 int rille_generator_push_results(lua_State *L, struct rille_generator *g);
+
+/* Pushes make_yield_from, which uses the methods of generators in the table at `methods`. */
+void rille_generator_push_delegate(lua_State *L, int methods);
 
 /* Pushes "file:line", where the generator was made. */
 void rille_generator_push_birthplace(lua_State *L, const struct rille_generator *g);

@@ -68,6 +68,12 @@ bool rille_generator_is_inside(lua_State *L, const struct rille_generator *g) { 
 
 int rille_generator_raise_busy(lua_State *L, struct rille_generator *g, const char *verb) {
   rille_generator_push_birthplace(L, g);
+  if (g->phase == RILLE_GENERATOR_IN_PLACE)
+    return luaL_error(L, strcmp(verb, "close") == 0
+                             ? "cannot close a generator that another one delegates to; close that one "
+                               "(made at %s)"
+                             : "generator already running: another one delegates to it (made at %s)",
+                      lua_tostring(L, -1));
   if (is_inside(L, g))
     return rille_error(L, strcmp(verb, "close") == 0
                              ? "cannot close a running generator from inside it; use return"
@@ -260,9 +266,9 @@ static int close_ended(lua_State *L, struct rille_generator *g, lua_KContext fla
 
 int rille_generator_close(lua_State *L, struct rille_generator *g, lua_KContext flags) {
   uint8_t state = g->fiber.state;
-  if ((g->phase != RILLE_GENERATOR_LIVE && g->phase != RILLE_GENERATOR_CLOSING) || state == RILLE_DEAD)
+  if (g->phase > RILLE_GENERATOR_CLOSING || state == RILLE_DEAD)
     return close_ended(L, g, flags);
-  if (is_inside(L, g)) /* an error in flight goes before */
+  if (g->phase == RILLE_GENERATOR_IN_PLACE || is_inside(L, g)) /* an error in flight goes before */
     return (flags & RILLE_HAS_ERROR) != 0 ? 0 : rille_generator_raise_busy(L, g, "close");
   if (g->phase == RILLE_GENERATOR_CLOSING)
     return wait_for_close(L, g, flags);

@@ -78,6 +78,7 @@ local operators = {
 ---@class rille.stream: rille.StreamOperators
 local stream = {
   from = source.from,
+  yield_from = require("rille.stream.delegate").yield_from,
   range = require "rille.stream.range",
   interval = time.interval,
   producer = require "rille.stream.producer",

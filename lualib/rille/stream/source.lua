@@ -19,10 +19,13 @@ local EXPECTED = "expected a stream, a generator function, an iterator function 
 
 local source = {}
 
-local function is_generator(v)
+--- True for a generator.
+---@return boolean
+function source.is_generator(v)
   local meta = debug.getmetatable(v)
   return meta ~= nil and meta.__name == "rille.generator"
 end
+local is_generator = source.is_generator
 
 -- Closes v as the end of a loop does. A generator and a stream look after err themselves.
 local function close_value(v, err, loop)
