@@ -55,27 +55,30 @@ static bool is_embedded(const char *source) {
   return strncmp(source, "=rille/", 7) == 0 || strcmp(source, "=rille.lua") == 0;
 }
 
+/* The level of the innermost function, from `level` on, that is the script's; -1 if there is none. */
+static int script_level(lua_State *co, int level, lua_Debug *ar) {
+  for (; lua_getstack(co, level, ar) != 0; level++)
+    if (lua_getinfo(co, "Sl", ar) != 0 && ar->currentline > 0 && !is_embedded(ar->source))
+      return level;
+  return -1;
+}
+
 void rille_push_line(lua_State *L, lua_State *co) {
   lua_Debug ar;
-  for (int level = 0; lua_getstack(co, level, &ar) != 0; level++)
-    if (lua_getinfo(co, "Sl", &ar) != 0 && ar.currentline > 0 && !is_embedded(ar.source)) {
-      lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-      return;
-    }
-  lua_pushliteral(L, "?");
+  if (script_level(co, 0, &ar) >= 0)
+    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+  else
+    lua_pushliteral(L, "?");
 }
 
 int rille_push_caller(lua_State *L) {
   lua_Debug ar;
-  for (int level = 1; lua_getstack(L, level, &ar) != 0; level++)
-    if (lua_getinfo(L, "Sl", &ar) != 0 && ar.currentline > 0 && !is_embedded(ar.source)) {
-      (void)lua_getinfo(L, "f", &ar);
-      return ar.currentline;
-    }
-  if (lua_getstack(L, 1, &ar) != 0 && lua_getinfo(L, "lf", &ar) != 0)
-    return ar.currentline;
-  lua_pushnil(L);
-  return 0;
+  if (script_level(L, 1, &ar) < 0 && (lua_getstack(L, 1, &ar) == 0 || lua_getinfo(L, "l", &ar) == 0)) {
+    lua_pushnil(L);
+    return 0;
+  }
+  (void)lua_getinfo(L, "f", &ar);
+  return ar.currentline;
 }
 
 int rille_error(lua_State *L, const char *format, ...) {

@@ -30,10 +30,13 @@ bool rille_generator_is_close_signal(lua_State *L, int index) {
 
 void rille_generator_push_birthplace(lua_State *L, const struct rille_generator *g) {
   lua_Debug ar;
-  if (lua_getiuservalue(L, 1, RILLE_GENERATOR_MAKER) == LUA_TFUNCTION && lua_getinfo(L, ">S", &ar) != 0)
-    lua_pushfstring(L, "%s:%d", ar.short_src, g->line);
-  else
+  if (lua_getiuservalue(L, 1, RILLE_GENERATOR_MAKER) != LUA_TFUNCTION) {
+    lua_pop(L, 1);
     lua_pushliteral(L, "?");
+  } else {
+    (void)lua_getinfo(L, ">S", &ar); /* pops it */
+    lua_pushfstring(L, "%s:%d", ar.short_src, g->line);
+  }
 }
 
 /* Whom f's end is due to: its consumer, or whoever waits for the task that it is the root of. */

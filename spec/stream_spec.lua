@@ -305,6 +305,17 @@ describe("rille.stream: the protocol", function()
     end
   end)
 
+  it("R59 so does the generator under it, and it was made where the script made it", function()
+    local g = rille.generator(function() for i = 1, 3 do coroutine.yield(i) end end)()
+    local line = debug.getinfo(1, "l").currentline + 1
+    for _ in g:map(function(v) return v end) do break end
+    has(caught(function() for _ in g do error("not reached") end end),
+      ("generator was closed by the loop at spec/stream_spec.lua:%d"):format(line))
+    line = debug.getinfo(1, "l").currentline + 1
+    local s = stream.map(rille.generator(function() error("mine") end), function(v) return v end)
+    has(rille.traceback(caught(s.next, s)), ("generator made at spec/stream_spec.lua:%d"):format(line))
+  end)
+
   it("R59 a stream that has ended otherwise, or was closed by hand, is empty", function()
     local ended, closed, short = stream.range(1, 3), stream.range(1, 3), stream.range(1, 3)
     for v in ended:each() do assert(v) end
