@@ -30,14 +30,14 @@ end
 function modes.wrap(n)
   step(function(items)
     return coroutine.wrap(function() body(items) end)
-  end, n or 1000000)
+  end, n or 400000)
 end
 
-function modes.step(n) step(require "rille".generator(body), n or 1000000) end
+function modes.step(n) step(require "rille".generator(body), n or 400000) end
 
 function modes.wait(n)
   local sleep = require "rille".sleep
-  n = n or 300000
+  n = n or 100000
   local start = os.clock()
   for _ = 1, n do sleep(0) end
   print(("%.1f"):format((os.clock() - start) / n * 1e9))

@@ -12,7 +12,7 @@ async function* body(n) {
   for (let i = 1; i <= n; i++) yield i;
 }
 
-async function step(n = 1000000) {
+async function step(n = 400000) {
   let start;
   for (const items of [n / 10, n]) { // the first warms up
     let sum = 0;
@@ -23,7 +23,7 @@ async function step(n = 1000000) {
   console.log(((clock() - start) / n * 1e9).toFixed(1));
 }
 
-async function wait(n = 300000) {
+async function wait(n = 30000) {
   const start = clock();
   for (let i = 0; i < n; i++) await new Promise(setImmediate);
   console.log(((clock() - start) / n * 1e9).toFixed(1));

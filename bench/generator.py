@@ -13,7 +13,7 @@ async def body(n):
         yield i
 
 
-async def step(n=1000000):
+async def step(n=400000):
     for items in (n // 10, n):  # the first warms up
         start, total = time.process_time(), 0
         async for i in body(items):
@@ -22,7 +22,7 @@ async def step(n=1000000):
     print("%.1f" % ((time.process_time() - start) / n * 1e9))
 
 
-async def wait(n=100000):
+async def wait(n=30000):
     start = time.process_time()
     for _ in range(n):
         await asyncio.sleep(0)

@@ -1,10 +1,10 @@
 #!/bin/sh
 # generator.sh -- bench/generator.lua next to its rivals, in turns; prints medians, the median of the rounds'
 # ratios, and what is claimed. A rival that is not installed is named.
-# usage: bench/generator.sh [rounds=7] [tasks=1000000]; RILLE: the program
+# usage: bench/generator.sh [rounds=15] [tasks=1000000]; RILLE: the program
 set -eu
 cd "$(dirname "$0")/.."
-rounds=${1:-7} many=${2:-1000000}
+rounds=${1:-15} many=${2:-1000000}
 rille=${RILLE:-bin/rille}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
