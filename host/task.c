@@ -289,6 +289,17 @@ bool rille_task_join(struct rille_task *t, struct rille_join *j, double seconds)
 
 void rille_task_join_abort(struct rille_op *op) { leave((struct rille_join *)op); }
 
+/* Who kept the task waits no more: a Task that is kept for its results must not keep that coroutine. */
+static void forget_keeper(lua_State *L, struct rille_task *t) {
+  int top = lua_gettop(L);
+  rille_task_push(L, t);
+  if (get_about(L, -1, KEEPER) != LUA_TNIL) {
+    lua_pushnil(L);
+    set_about(L, top + 1, KEEPER);
+  }
+  lua_settop(L, top);
+}
+
 void rille_task_finished(struct rille_task *t) {
   struct rille *rt = t->fiber.rt;
   if (t->fiber.state == RILLE_SUSPENDED)
@@ -304,6 +315,7 @@ void rille_task_finished(struct rille_task *t) {
   rt->task_count--;
   if (t->daemon)
     rt->daemon_count--;
+  forget_keeper(rt->L, t);
   lua_rawgeti(rt->L, LUA_REGISTRYINDEX, rt->anchors);
   luaL_unref(rt->L, -1, t->anchor);
   lua_pop(rt->L, 1);
