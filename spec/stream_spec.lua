@@ -5,48 +5,17 @@ local rille = require("rille")
 local stream = require("rille.stream")
 local task = require("rille.host.task")
 local fault = require("rille.host.fault")
+local helper = require("spec.helper.streams")
 
 local EXPECTED = "expected a stream, a generator function, an iterator function or a list, got "
 
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error")
-  return r[2]
-end
-
-local function has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
-local function closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
-
--- A generator of 1 .. n that adds `name` to the log when its body is left, after a wait.
-local function logged(log, name, n, waits)
-  return (rille.generator(function()
-    local _ <close> = closer(function()
-      rille.sleep(0)
-      log[#log + 1] = name
-    end)
-    for i = 1, n or 1000 do
-      if waits then rille.sleep(0) end
-      coroutine.yield(i)
-    end
-  end)())
-end
+local caught, has, blames = helper.caught, helper.has, helper.blames
+local closer, logged = helper.closer, helper.logged
+local items, turns = helper.items, helper.turns
 
 local function double(v) return v * 2 end
 local function even(v) return v % 2 == 0 end
 local function same(...) return ... end
-
--- All values of all items.
-local function items(...)
-  local all = {}
-  for a, b, c in ... do all[#all + 1] = { a, b, c } end
-  return all
-end
 
 -- How many calls are on the stack.
 local function depth()
@@ -59,11 +28,6 @@ end
 local function here()
   local info = debug.getinfo(2, "Sl")
   return info.short_src, info.currentline
-end
-
--- Lets other tasks run for some turns of the loop.
-local function turns(n)
-  for _ = 1, n do rille.sleep(0) end
 end
 
 describe("rille.stream: the protocol", function()
@@ -580,13 +544,6 @@ describe("rille.stream: sources", function()
 end)
 
 describe("rille.stream: misuse", function()
-  -- The error of f, which must blame the line of f's body.
-  local function blames(f, expected)
-    local info = debug.getinfo(f, "S")
-    local err = caught(f)
-    assert.equal(("%s:%d: %s"):format(info.short_src, info.linedefined + 1, expected), err)
-  end
-
   it("R7 what cannot be iterated is refused when the stream is made, on the caller's line", function()
     blames(function()
       stream.map(5, same)
