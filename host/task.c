@@ -395,6 +395,13 @@ static int l_spawn(lua_State *L) { return spawn(L, false); }
 /* spawn_owned(fn, ...) -> Task: its failure waits for whoever awaits it. */
 static int l_spawn_owned(lua_State *L) { return spawn(L, true); }
 
+/* spawn_cleanup(fn, ...) -> Task: it begins even if the program is told to end before. */
+static int l_spawn_cleanup(lua_State *L) {
+  spawn(L, false);
+  ((struct rille_task *)lua_touserdata(L, -1))->must_begin = true;
+  return 1;
+}
+
 /* spawn_daemon(fn, ...) -> Task: owned, and it does not keep the program alive. */
 static int l_spawn_daemon(lua_State *L) {
   spawn(L, true);
@@ -613,6 +620,7 @@ static const luaL_Reg meta[] = {{"__tostring", l_tostring}, {"__newindex", l_new
 static const luaL_Reg lib[] = {{"spawn", l_spawn},
                                {"spawn_owned", l_spawn_owned},
                                {"spawn_daemon", l_spawn_daemon},
+                               {"spawn_cleanup", l_spawn_cleanup},
                                {"current", l_current},
                                {"count", l_count},
                                {"adopt", l_adopt},

@@ -224,11 +224,12 @@ local function settle(self, err)
   local first
   for _, worker in ipairs(by_age(self)) do
     local failure = worker.failure and worker.failure[1]
-    if not worker.failure or rawequal(failure, err) or task.is_signal(worker.task, failure) then -- told
+    local told = rawequal(failure, err) or worker == self.cause and self.reported
+    if not worker.failure or told or task.is_signal(worker.task, failure) then
       goto continue
     elseif err ~= nil then
       fault.suppress(err, failure)
-    elseif worker == self.cause and not self.reported then
+    elseif worker == self.cause then
       show(failure)
     elseif not first then
       first = { failure }
@@ -267,7 +268,8 @@ end
 
 local function is_live(self)
   for worker in pairs(self.workers) do
-    if not worker.failure then return true end
+    local status = worker.task:status() -- one that was cancelled before its first step has no failure
+    if status == "ready" or status == "running" or status == "waiting" then return true end
   end
   return false
 end
@@ -279,7 +281,7 @@ local Guard = {
     if is_live(self) then
       warn(("rille: the stream '%s' made at %s was dropped before its end; its tasks are cancelled now. ")
         :format(self.name, guard.where), "Close it: 'for v in s do', or 'local s <close> = ...'")
-      task.spawn(abandon, self).name = "cleanup of a stream"
+      task.spawn_cleanup(abandon, self).name = "cleanup of a stream"
     else
       settle(self)
     end

@@ -20,6 +20,7 @@ local stage = require "rille.stream.stage"
 ---@field feed rille.Feed|nil from the first request on
 ---@field requests rille.Waiters the reply is a packed item, nil when there will be none
 ---@field consumers integer those that have not left
+---@field loop table|nil where the last consumer has left early: short_src and currentline
 
 ---@class rille.Share: rille.StreamOperators
 ---@field private shared rille.Shared
@@ -56,6 +57,11 @@ local function begin(self)
     function() refuse_requests(self) end)
 end
 
+-- The source has ended, and all that came of it was taken.
+local function is_over(self)
+  return self.feed ~= nil and self.feed.ended and self.feed:count() == 0
+end
+
 -- One step.
 local function take(self)
   if self.nursery.closed and not self.nursery.cause then return nil end
@@ -88,12 +94,16 @@ function Consumer.__call(self)
   if not self.left then return take(self.share.shared) end
 end
 
+-- The end of a loop, or of a stream that took items. Level 2 is the function of the loop, if it is still on
+-- the stack.
 function Consumer.__close(self, err)
   if self.left then return end
   self.left = true
   local shared = self.share.shared
   shared.consumers = shared.consumers - 1
-  if shared.consumers == 0 then shared.nursery:close(err) end
+  if shared.consumers > 0 then return end
+  if not shared.nursery.closed and not is_over(shared) then shared.loop = debug.getinfo(2, "Sl") end
+  shared.nursery:close(err)
 end
 
 local function join(self)
@@ -117,6 +127,8 @@ end
 --- when the last one has left.
 function methods:each()
   check_self(self, "each")
+  local loop = self.shared.loop
+  if loop then error(ending.loss(loop), 2) end
   local consumer = join(self)
   return consumer, nil, nil, consumer
 end
@@ -145,7 +157,7 @@ function methods:status()
   local shared = self.shared
   local feed = shared.feed
   if shared.nursery.cause then return "failed" end
-  if feed and feed.ended and feed:count() == 0 then return "exhausted" end
+  if is_over(shared) then return "exhausted" end
   if shared.nursery.closed then return "closed" end
   if not feed then return "created" end
   return shared.requests:is_empty() and "suspended" or "waiting"
