@@ -57,7 +57,7 @@ static void on_due(struct rille_deadline *d) {
   signal_scope(LIST_ENTRY(d, struct cancel_scope, deadline));
 }
 
-/* Pushes a scope that is open nowhere. `what` names it: "rille.timeout". */
+/* Pushes a scope that is open nowhere. `what` names it: "rille.timeout opened at". */
 static struct cancel_scope *push_scope(lua_State *L, const char *what, double seconds) {
   struct cancel_scope *c = lua_newuserdatauv(L, sizeof *c, VALUES);
   *c = (struct cancel_scope){.seconds = seconds};
@@ -67,10 +67,26 @@ static struct cancel_scope *push_scope(lua_State *L, const char *what, double se
   c->deadline.due = on_due;
   luaL_setmetatable(L, SCOPE);
   rille_push_line(L, L);
-  c->scope.opened = lua_pushfstring(L, "%s opened at %s", what, lua_tostring(L, -1));
+  c->scope.opened = lua_pushfstring(L, "%s %s", what, lua_tostring(L, -1));
   lua_setiuservalue(L, -3, OPENED);
   lua_pop(L, 1);
   return c;
+}
+
+/* Opens the scope at `index` in task t. The last thing to raise. */
+static void enter_scope(lua_State *L, struct cancel_scope *c, int index, struct rille_task *t) {
+  if (c->scope.task != NULL)
+    luaL_error(L, "the scope is open already");
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &c->scope);
+  if (c->seconds >= 0 && !rille_deadline_start(t->fiber.rt, &c->deadline, c->seconds))
+    luaL_error(L, "not enough memory");
+  c->scope.state = RILLE_OPEN;
+  c->scope.raised = 0;
+  c->sent = false;
+  c->scope.swallowed = 0;
+  c->scope.task = t;
+  rille_scope_enter(t, &c->scope);
 }
 
 /* Opens the scope at `index` in the task of L. The last thing to raise before the function runs. */
@@ -80,18 +96,7 @@ static void open_scope(lua_State *L, struct cancel_scope *c, int index) {
     rille_push_boundary(L);
     luaL_error(L, "cannot open a scope inside %s", lua_tostring(L, -1));
   }
-  if (c->scope.task != NULL)
-    luaL_error(L, "the scope is open already");
-  lua_pushvalue(L, index);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &c->scope);
-  if (c->seconds >= 0 && !rille_deadline_start(f->rt, &c->deadline, c->seconds))
-    luaL_error(L, "not enough memory");
-  c->scope.state = RILLE_OPEN;
-  c->scope.raised = 0;
-  c->sent = false;
-  c->scope.swallowed = 0;
-  c->scope.task = f->task;
-  rille_scope_enter(c->scope.task, &c->scope);
+  enter_scope(L, c, index, f->task);
 }
 
 static void close_scope(lua_State *L, struct cancel_scope *c) {
@@ -155,7 +160,7 @@ static int call_inside(lua_State *L, struct cancel_scope *c, lua_KFunction k) {
 static int l_timeout(lua_State *L) {
   double seconds = rille_check_seconds(L, 1);
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  struct cancel_scope *c = push_scope(L, "rille.timeout", seconds);
+  struct cancel_scope *c = push_scope(L, "rille.timeout opened at", seconds);
   lua_replace(L, 1);
   lua_pushcfunction(L, rille_fiber_on_error);
   lua_insert(L, AT_SCOPE + 1);
@@ -172,7 +177,7 @@ static int shield_k(lua_State *L, int status, lua_KContext ctx) {
 /* shield(fn, ...) -> results of fn; signals from outside wait until it is done */
 static int l_shield(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  struct cancel_scope *c = push_scope(L, "rille.shield", -1);
+  struct cancel_scope *c = push_scope(L, "rille.shield opened at", -1);
   c->scope.shield = true;
   lua_insert(L, 1);
   lua_pushcfunction(L, rille_fiber_on_error);
@@ -181,7 +186,7 @@ static int l_shield(lua_State *L) {
   return call_inside(L, c, shield_k);
 }
 
-/* new(name) -> a scope; the name is for messages: "rille.group" */
+/* new(what) -> a scope; what, with the line, is for messages: "rille.group opened at" */
 static int l_new(lua_State *L) {
   (void)push_scope(L, luaL_checkstring(L, 1), -1);
   return 1;
@@ -240,7 +245,50 @@ static int l_cancel(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg methods[] = {{"run", l_run}, {"cancel", l_cancel}, {NULL, NULL}};
+/* Coroutines that have opened no scope since their step began are to see it so: f and its consumers. */
+static void remark(struct rille_fiber *f, const struct rille_scope *from, struct rille_scope *to) {
+  for (; f != NULL; f = f->consumer)
+    if (f->mark == from)
+      f->mark = to;
+}
+
+/* A signal sent to t would strike now: it waits, and nothing that must not be cut short is under way. */
+static bool is_exposed(const struct rille_task *t) {
+  if (t->leaf == NULL || t->leaf->op == NULL || t->leaf->op->done)
+    return false;
+  for (struct rille_scope *s = t->scope; s != NULL; s = s->outer)
+    if (s->shield || s->state == RILLE_UNWINDING)
+      return false;
+  return true;
+}
+
+/* scope:strike(task) -> boolean: opens the scope inside of all others in a task that waits, and sends its
+ * signal; false if it would not strike now. Whoever is struck leaves the scope. */
+static int l_strike(lua_State *L) {
+  struct cancel_scope *c = luaL_checkudata(L, 1, SCOPE);
+  struct rille_task *t = rille_task_check_arg(L, 2);
+  bool exposed = is_exposed(t);
+  lua_pushboolean(L, exposed);
+  if (!exposed)
+    return 1;
+  enter_scope(L, c, 1, t);
+  remark(t->leaf, c->scope.outer, &c->scope);
+  signal_scope(c);
+  return 1;
+}
+
+/* scope:leave(): idempotent */
+static int l_leave(lua_State *L) {
+  struct cancel_scope *c = luaL_checkudata(L, 1, SCOPE);
+  if (c->scope.task == NULL)
+    return 0;
+  remark(rille_fiber_of(L), &c->scope, c->scope.outer);
+  close_scope(L, c);
+  return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"run", l_run}, {"cancel", l_cancel}, {"strike", l_strike}, {"leave", l_leave}, {NULL, NULL}};
 
 static const luaL_Reg meta[] = {{NULL, NULL}};
 

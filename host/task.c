@@ -409,7 +409,9 @@ static int l_spawn_daemon(lua_State *L) {
   return 1;
 }
 
-static struct rille_task *check_task(lua_State *L) { return luaL_checkudata(L, 1, TASK); }
+struct rille_task *rille_task_check_arg(lua_State *L, int arg) { return luaL_checkudata(L, arg, TASK); }
+
+static struct rille_task *check_task(lua_State *L) { return rille_task_check_arg(L, 1); }
 
 int rille_task_push_results(lua_State *L, int index) {
   struct rille_task *t = lua_touserdata(L, index);
@@ -591,6 +593,42 @@ static int l_signalled(lua_State *L) {
   return 1;
 }
 
+/* Pushes the coroutine of f. Returns false if there is no room. */
+static bool push_thread(lua_State *L, struct rille_fiber *f) {
+  if (f->L == NULL || !lua_checkstack(f->L, 1))
+    return false;
+  (void)lua_pushthread(f->L);
+  lua_xmove(f->L, L, f->L != L);
+  return true;
+}
+
+/* chain([task]) -> list of the coroutines from the running one, or the one that waits in the task, to the
+ * root of its task */
+static int l_chain(lua_State *L) {
+  struct rille_fiber *f = lua_isnone(L, 1) ? rille_fiber_of(L) : check_task(L)->leaf;
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (; f != NULL; f = f->consumer)
+    if (push_thread(L, f))
+      lua_rawseti(L, -2, ++n);
+  return 1;
+}
+
+/* waiting() -> list of the tasks that wait */
+static int l_waiting(lua_State *L) {
+  struct rille *rt = rille_of(L);
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (struct list *l = rt->tasks.next; l != &rt->tasks; l = l->next) {
+    struct rille_task *t = LIST_ENTRY(l, struct rille_task, link);
+    if (t->leaf == NULL)
+      continue;
+    rille_task_push(L, t);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
 /* count() -> how many tasks have not ended */
 static int l_count(lua_State *L) {
   lua_pushinteger(L, rille_of(L)->task_count);
@@ -623,6 +661,8 @@ static const luaL_Reg lib[] = {{"spawn", l_spawn},
                                {"spawn_cleanup", l_spawn_cleanup},
                                {"current", l_current},
                                {"count", l_count},
+                               {"chain", l_chain},
+                               {"waiting", l_waiting},
                                {"adopt", l_adopt},
                                {"handles", l_handles},
                                {"is_cancelled", l_is_cancelled},

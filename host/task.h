@@ -72,6 +72,9 @@ void rille_task_join_abort(struct rille_op *op);
 /* Pushes the results of the Task at `index`, which has ended, and returns how many; or raises its error. */
 int rille_task_push_results(lua_State *L, int index);
 
+/* The Task at argument `arg`; raises if it is none. */
+struct rille_task *rille_task_check_arg(lua_State *L, int arg);
+
 /* Names the Task at index `task` of L: the string at `name`. */
 void rille_task_set_name(lua_State *L, int task, int name);
 

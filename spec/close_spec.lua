@@ -1185,7 +1185,7 @@ describe("close of a stream while another task waits in it", function()
     has(select(2, waiting:await()), STREAM_BY_ANOTHER)
   end)
 
-  it("R46 a function that waits is not robbed of its source: close waits for its step", function()
+  it("R46 the wait of a function is aborted too: it is left first, then the source is closed", function()
     local log = {}
     local gate = new_gate()
     local g = (rille.generator(function()
@@ -1193,17 +1193,79 @@ describe("close of a stream while another task waits in it", function()
       for i = 1, 3 do coroutine.yield(i) end
     end)())
     local s = g:map(function(v)
+      local _ <close> = closer(function()
+        rille.sleep(0)
+        log[#log + 1] = "function"
+      end)
       gate.wait()
-      log[#log + 1] = "function"
+      log[#log + 1] = "not reached"
       return v
     end):filter(function() return false end)
+    local waiting = start(s.next, s)
+    local closing = start(s.close, s)
+    assert.same({ true }, { closing:await() })
+    assert.same({ "function", "source" }, log)
+    has(select(2, waiting:await()), STREAM_BY_ANOTHER)
+  end)
+
+  it("R46 R66 so is one that its function catches, and one in a generator that it steps", function()
+    local log = {}
+    local functions = {
+      function() while true do pcall(rille.sleep, 60) end end,
+      function()
+        return (rille.generator(function()
+          local _ <close> = closer(function() log[#log + 1] = "inner" end)
+          rille.sleep(60)
+        end)():next())
+      end,
+      function(v) return rille.timeout(100, rille.sleep, 60) or v end,
+    }
+    for _, f in ipairs(functions) do
+      local s = stream.map({ 1, 2 }, f)
+      local waiting = start(s.next, s)
+      assert.same({ true }, { start(s.close, s):await() })
+      has(select(2, waiting:await()), STREAM_BY_ANOTHER)
+      assert.equal("closed", s:status())
+    end
+    assert.same({ "inner" }, log)
+  end)
+
+  it("R46 R38 an error of the function's cleanup is raised by close", function()
+    local s = stream.map({ 1 }, function()
+      local _ <close> = closer(function() error("cleanup", 0) end)
+      rille.sleep(60)
+    end)
+    local waiting = start(s.next, s)
+    assert.same({ false, "cleanup" }, { start(s.close, s):await() })
+    has(select(2, waiting:await()), STREAM_BY_ANOTHER)
+  end)
+
+  it("R46 what is shielded in a step is not cut short, what comes after it is", function()
+    local log = {}
+    local gate = new_gate()
+    local s = stream.map({ 1 }, function()
+      rille.shield(function()
+        gate.wait()
+        log[#log + 1] = "shielded"
+      end)
+      rille.sleep(60)
+    end)
     local waiting = start(s.next, s)
     local closing = start(s.close, s)
     assert.same({}, log)
     gate.open()
     assert.same({ true }, { closing:await() })
-    assert.same({ "function", "source" }, log)
+    assert.same({ "shielded" }, log)
     has(select(2, waiting:await()), STREAM_BY_ANOTHER)
+  end)
+
+  it("R49 a close from a generator that the step's function steps is refused", function()
+    local s
+    s = stream.map({ 1 }, function()
+      return (rille.generator(function() coroutine.yield(select(2, pcall(s.close, s))) end)():next())
+    end)
+    has(s:next(), "cannot close a running stream from inside it")
+    s:close()
   end)
 
   it("R71 the task that closes is cancelled: the cleanup is done, the step gets its error", function()

@@ -100,7 +100,7 @@ end
 local function join(group)
   local signal
   while next(group.children) do
-    local how, err = cancel_scope.new(group.name):run(wait_for_children, group)
+    local how, err = cancel_scope.new(group.name .. " opened at"):run(wait_for_children, group)
     if how == "failed" then cancel_scope.raise(err) end
     if how ~= "done" then
       signal = err
@@ -144,7 +144,7 @@ local function new_group(name)
   return setmetatable({
     name = name,
     keeper = { coroutine.running() },
-    scope = cancel_scope.new(name),
+    scope = cancel_scope.new(name .. " opened at"),
     children = {},
     failed = {},
     closing = false,

@@ -8,7 +8,9 @@
 
 local ending = require "rille.stream.ending"
 local fault = require "rille.host.fault"
+local interrupt = require "rille.stream.interrupt"
 local task = require "rille.host.task"
+local turn = require("rille.host.timer").turn
 local waitlist = require "rille.host.waitlist"
 
 ---@class rille.StreamLock
@@ -22,6 +24,7 @@ local Lock = {}
 ---@field task rille.Task|nil that has left the step and is closing the stream
 ---@field loop table|nil the loop that closes it
 ---@field waitlist rille.Waitlist who waits for that
+---@field scope rille.Scope|nil whose signal ends the wait in the step
 ---@field failure table|nil { error } of the cleanup
 
 local lock = {}
@@ -63,6 +66,18 @@ local function abort(self, own, err, loop)
   if pending and pending:abandon() then stream.pending = nil end
 end
 
+local RETRY = 0.01 -- seconds until a step that cannot be cut short is looked at again
+
+-- Ends a wait in the step that the root does not know of. What it has aborted leaves the step within a turn.
+local function strike(own, leaving)
+  local function is_mine(stream) return lock.of(stream) == own end
+  turn()
+  while own.leaving == leaving and not leaving.task and not leaving.scope do
+    leaving.scope = interrupt.strike(is_mine)
+    if not leaving.scope then leaving.waitlist:wait(RETRY) end
+  end
+end
+
 -- Waits until the step has been left and the stream is closed; raises an error of the cleanup.
 local function join(own, leaving, err)
   while own.leaving == leaving do leaving.waitlist:wait() end
@@ -95,7 +110,14 @@ function lock.interrupt(self, err, loop)
   local ok, failure = pcall(abort, self, own, err, loop)
   if not ok and task.signalled(failure) then error(failure, 0) end
   leaving.failure = leaving.failure or not ok and { failure } or nil
+  strike(own, leaving)
   join(own, leaving, err)
+end
+
+-- The wait in the step was ended by a signal, which ends here: what err is else went wrong on the way out.
+local function take_back(leaving, err)
+  if not task.signalled(err) then leaving.failure = leaving.failure or { err } end
+  leaving.scope:leave()
 end
 
 -- A step is left by an error, or while another task closes the stream.
@@ -105,6 +127,7 @@ local function leave(own, err)
   if not leaving then return ending.fail(failed, err) end
   local self = leaving.stream
   leaving.task = task.current()
+  if leaving.scope then take_back(leaving, err) end
   local _ <close> = setmetatable({}, { __close = function()
     own.leaving = nil
     leaving.waitlist:wake_all()
@@ -112,7 +135,7 @@ local function leave(own, err)
   if not ending.OPEN[self.state] then return end
   local ok, failure = pcall(ending.release, self, err, leaving.loop)
   if not ok then leaving.failure = { failure } end -- whoever closes the stream raises it
-  if not failed then error("stream closed by another task", 0) end
+  if not failed or leaving.scope then error("stream closed by another task", 0) end
 end
 
 function Lock.__close(own, err)

@@ -8,6 +8,7 @@
 
 local check = require "rille.stream.check"
 local ending = require "rille.stream.ending"
+local interrupt = require "rille.stream.interrupt"
 local lock = require "rille.stream.lock"
 local patience = require "rille.stream.patience"
 local task = require "rille.host.task"
@@ -165,27 +166,16 @@ function pipeline.drain(self, sink)
   return early
 end
 
--- A step or a drain under this lock is on the caller's stack.
-local function is_on_stack(own)
-  local level = 2
-  local info = debug.getinfo(level, "f")
-  while info do
-    if info.func == step or info.func == pipeline.drain then
-      local _, other = debug.getlocal(level, 1)
-      if lock_of(other) == own then return true end
-    end
-    level = level + 1
-    info = debug.getinfo(level, "f")
-  end
-  return false
-end
+interrupt.note_step(step)
+interrupt.note_step(pipeline.drain)
 
 --- True for a caller that the stream's step, or a task of the stream, has called.
 ---@param self rille.Stream
 ---@return boolean
 function pipeline.is_inside(self)
   local base, own = self.base, lock_of(self)
-  return base.is_inside ~= nil and base.is_inside() or own.holder ~= false and is_on_stack(own)
+  if base.is_inside ~= nil and base.is_inside() then return true end
+  return own.holder ~= false and interrupt.is_inside(function(stream) return lock_of(stream) == own end)
 end
 
 --- Closes a stream and what it was made from; returns when their cleanup is done. Idempotent.
