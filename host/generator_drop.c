@@ -23,7 +23,17 @@ enum { SCAN_LEVELS = 64 }; /* functions of a body, innermost first, whose variab
 static const char LIVE_ONES = 0; /* its address is the key of the weak table in the registry */
 static const char REPORTED = 0;  /* of the table of birthplaces that were reported already */
 
+/* Lua calls a finaliser once, unless the metatable is set again: a generator that begins after that is in
+ * rt->generators, and must not go in silence. */
+static void restore_finaliser(lua_State *L, struct rille_generator *g) {
+  (void)lua_getmetatable(L, 1);
+  lua_setmetatable(L, 1);
+  g->finalised = false;
+}
+
 void rille_generator_begin(lua_State *L, struct rille_generator *g) {
+  if (g->finalised)
+    restore_finaliser(L, g);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &LIVE_ONES);
   lua_pushvalue(L, 1);
   lua_rawsetp(L, -2, g);
@@ -105,6 +115,7 @@ static void warn_unseen(lua_State *L, struct rille_generator *g) {
 int rille_generator_gc(lua_State *L) {
   struct rille_generator *g = lua_touserdata(L, 1);
   struct rille *rt = g->fiber.rt;
+  g->finalised = true;
   list_remove(&g->link);
   if (rille_generator_push_unseen(L, g))
     warn_unseen(L, g);
