@@ -35,11 +35,12 @@ void rille_generator_start_step(lua_State *L, struct rille_generator *g) {
   int name = lua_gettop(L);
   lua_pushcfunction(L, take_step);
   lua_pushvalue(L, 1);
-  struct rille_task *t = rille_task_spawn(L, 1, true); /* the last to raise */
+  struct rille_task *t = rille_task_spawn(L, 1, true);
   rille_task_make_daemon(t);
-  rille_task_set_name(L, -1, name);
+  lua_pushvalue(L, -1);
   lua_setiuservalue(L, 1, RILLE_GENERATOR_STEP);
-  g->step = t;
+  g->step = t; /* before anything may raise: nobody else is to take a step */
+  rille_task_set_name(L, -1, name);
   lua_settop(L, 1);
 }
 
@@ -93,16 +94,19 @@ static void check_join(lua_State *L, struct rille_generator *g) {
 int rille_generator_join_step(lua_State *L, struct rille_generator *g, double seconds) {
   if (!rille_fiber_of(L)->can_wait || !lua_isyieldable(L))
     rille_check_wait(L, "a generator"); /* R104 */
+  if (g->step == NULL) /* a finaliser has closed it since the step was begun */
+    return rille_generator_raise_closed(L, g);
   check_join(L, g);
   lua_getiuservalue(L, 1, RILLE_GENERATOR_STEP);
   if (rille_generator_step_is_over(g))
     return deliver(L, g);
   rille_check_wait(L, "a generator");
+  struct rille_task *t = g->step; /* a finaliser may close g in the next line: then its step is forgotten */
   struct step_wait *w = lua_newuserdatauv(L, sizeof *w, 0);
   rille_op_init(&w->join.op, &step_class);
   w->join.outcome = false;
   w->generator = g;
-  if (!rille_task_join(g->step, &w->join, seconds))
+  if (!rille_task_join(t, &w->join, seconds))
     return luaL_error(L, "not enough memory");
   g->joined = true;
   return rille_op_park(L, &w->join.op);
