@@ -58,15 +58,23 @@ static int returned_k(lua_State *L, int status, lua_KContext ctx) {
   return n;
 }
 
+/* It has not begun, and nobody is about to begin it. */
+static bool is_movable(const struct rille_generator *g) {
+  return g->phase == RILLE_GENERATOR_LIVE && g->fiber.state == RILLE_CREATED && g->step == NULL;
+}
+
 /* Calls the body of the generator, which has not begun, here. Returns false if it must not. */
 static bool call_in_place(lua_State *L, struct rille_generator *g, int *results) {
   struct rille_fiber *f = rille_fiber_of(L);
-  if (f->kind != RILLE_GENERATOR || g->phase != RILLE_GENERATOR_LIVE || g->fiber.state != RILLE_CREATED ||
-      g->step != NULL || !rille_fiber_may_nest(L))
+  if (f->kind != RILLE_GENERATOR || !is_movable(g) || !rille_fiber_may_nest(L))
     return false;
   int n = g->fiber.nargs; /* the body and its arguments */
   luaL_checkstack(L, n + 4, "too many arguments");
   struct place *p = lua_newuserdatauv(L, sizeof *p, 1);
+  if (!is_movable(g)) { /* a finaliser has closed it in that line */
+    lua_settop(L, 1);
+    return false;
+  }
   p->generator = g;
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
