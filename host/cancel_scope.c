@@ -4,7 +4,7 @@
  *         Its signal is raised in that function only, and ends here: whoever opened the scope reports
  *         its own outcome, whatever the function made of the signal.
  * Owner:  while it is open, the stack of the coroutine that opened it and the registry keep the userdata;
- *         its deadline leaves the heap when it is closed, or when its task is killed.
+ *         it leaves that, and its deadline the heap, when it is closed, or when its task ends without it.
  * Errors: timeout raises ETIMEDOUT. An error of the function that is not the signal goes on, or, if the
  *         scope was cancelled, is attached to the outcome as suppressed (R37). */
 #include "box.h"
@@ -40,9 +40,11 @@ static void push_signal(lua_State *L, struct rille_task *t, struct rille_scope *
 
 static void drop(struct rille_scope *s) {
   struct cancel_scope *c = (struct cancel_scope *)s;
-  if (c->deadline.index != 0)
-    rille_deadline_stop(c->scope.task->fiber.rt, &c->deadline);
+  struct rille *rt = c->scope.task->fiber.rt;
+  rille_deadline_stop(rt, &c->deadline);
   c->scope.task = NULL;
+  lua_pushnil(rt->L);
+  lua_rawsetp(rt->L, LUA_REGISTRYINDEX, s); /* the key is there: nothing to allocate */
 }
 
 static void signal_scope(struct cancel_scope *c) {
@@ -99,11 +101,9 @@ static void open_scope(lua_State *L, struct cancel_scope *c, int index) {
   enter_scope(L, c, index, f->task);
 }
 
-static void close_scope(lua_State *L, struct cancel_scope *c) {
+static void close_scope(struct cancel_scope *c) {
   rille_scope_leave(&c->scope);
   drop(&c->scope);
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &c->scope);
 }
 
 /* Stack of the functions below: scope, message handler, results or error. */
@@ -142,7 +142,7 @@ static int timeout_k(lua_State *L, int status, lua_KContext ctx) {
   bool failed = status != LUA_OK && status != LUA_YIELD;
   bool own = failed && is_signal_of(L, c);
   bool outer = failed && !own && rille_task_is_signal(L, c->scope.task, -1);
-  close_scope(L, c);
+  close_scope(c);
   /* A function that was done before the signal was raised has handed its results over (R69). */
   if (c->sent && c->scope.raised != 0 && !outer)
     return raise_timeout(L, c, failed && !own);
@@ -170,7 +170,7 @@ static int l_timeout(lua_State *L) {
 
 static int shield_k(lua_State *L, int status, lua_KContext ctx) {
   bool failed = status != LUA_OK && status != LUA_YIELD;
-  close_scope(L, (struct cancel_scope *)ctx);
+  close_scope((struct cancel_scope *)ctx);
   return failed ? raise_again(L) : lua_gettop(L) - (AT_RESULTS - 1);
 }
 
@@ -204,14 +204,14 @@ static const char *end_of(lua_State *L, struct cancel_scope *c) {
 static int run_k(lua_State *L, int status, lua_KContext ctx) {
   struct cancel_scope *c = (struct cancel_scope *)ctx;
   if (status == LUA_OK || status == LUA_YIELD) {
-    close_scope(L, c);
+    close_scope(c);
     lua_pushliteral(L, "done");
     lua_replace(L, AT_RESULTS - 1);
     return lua_gettop(L) - (AT_RESULTS - 2);
   }
   lua_pushstring(L, end_of(L, c));
   lua_insert(L, -2);
-  close_scope(L, c);
+  close_scope(c);
   return 2;
 }
 
@@ -283,7 +283,8 @@ static int l_leave(lua_State *L) {
   if (c->scope.task == NULL)
     return 0;
   remark(rille_fiber_of(L), &c->scope, c->scope.outer);
-  close_scope(L, c);
+  remark(c->scope.task->leaf, &c->scope, c->scope.outer); /* another task has taken the step over */
+  close_scope(c);
   return 0;
 }
 

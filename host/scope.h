@@ -15,7 +15,7 @@
  * could strike in the consumer. A fiber notes the innermost scope when its step begins (fiber.h, mark).
  *
  * Owner.  A scope is embedded in whoever opened it and must outlive its place in the stack. If its task is
- * killed, `drop` is told so.
+ * killed, or ends before it is left (who leaves it may be of another task by then), `drop` is told so.
  *
  * Errors.  The signal is an error like any other on its way; whoever sent it takes it back. */
 #ifndef RILLE_SCOPE_H
@@ -37,7 +37,7 @@ struct rille_scope {
   bool ends;                 /* past the limit no pcall keeps its signal, and the task lives on (R66) */
   const char *opened;        /* "rille.timeout opened at file:line", for messages; or NULL */
   void (*push_signal)(lua_State *L, struct rille_task *t, struct rille_scope *s); /* pushes one value */
-  void (*drop)(struct rille_scope *s); /* its task was killed; C only; or NULL */
+  void (*drop)(struct rille_scope *s); /* its task has ended; raises nothing; or NULL */
 };
 
 /* Enters a scope of task t, and leaves it in the task that it is in by then. */
@@ -47,7 +47,7 @@ void rille_scope_leave(struct rille_scope *s);
 /* Moves the scopes that `from` has entered since `mark` to t, inside of what t has entered. */
 void rille_scope_move(struct rille_task *t, struct rille_task *from, struct rille_scope *mark);
 
-/* Empties the stack of a task that is killed, but for the task's own scope. */
+/* Empties the stack of a task that ends, but for the task's own scope. */
 void rille_scope_drop_all(struct rille_task *t);
 
 /* Aborts the wait in flight if a signal is due. C only. */

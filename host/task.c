@@ -305,6 +305,7 @@ void rille_task_finished(struct rille_task *t) {
   if (t->fiber.state == RILLE_SUSPENDED)
     refuse_item(t);
   settle(t);
+  rille_scope_drop_all(t);
   t->fiber.state = RILLE_DEAD;
   while (!list_empty(&t->awaiters)) {
     struct rille_join *first = LIST_ENTRY(t->awaiters.next, struct rille_join, link);
