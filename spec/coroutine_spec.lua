@@ -825,6 +825,92 @@ describe("coroutine: waits through Lua's own calls", function()
     package.loaded["spec.module_without_value"] = nil
   end)
 
+  -- Calls f while the module's loader is there, and the table that it counts its calls in.
+  local function with_module(loader, f)
+    local name, calls = "spec.module_of_several", { n = 0 }
+    local _ <close> = closer(function() package.preload[name], package.loaded[name] = nil, nil end)
+    package.preload[name] = function()
+      calls.n = calls.n + 1
+      return loader(calls.n)
+    end
+    f(name, calls)
+  end
+
+  local function waiting_loader(n)
+    rille.sleep(0)
+    return { n = n }
+  end
+
+  it("L14 require by several tasks at once loads a module once, and all get it", function()
+    with_module(waiting_loader, function(name, calls)
+      local function load() return (require(name)) end
+      local body = rille.generator(function() coroutine.yield(load()) end)
+      local got = rille.all({ load, load, function() return (body():next()) end })
+      assert.equal(1, calls.n)
+      for i = 1, 3 do assert.is_true(rawequal(package.loaded[name], got[i])) end
+    end)
+  end)
+
+  it("L14 require by several tasks of a module whose searcher waits loads it once", function()
+    local name, calls = "spec.module_searched_for", 0
+    table.insert(package.searchers, 1, function(wanted)
+      if wanted ~= name then return nil end
+      rille.sleep(0)
+      return function()
+        calls = calls + 1
+        return { calls }
+      end
+    end)
+    local function load() return (require(name)) end
+    local got = rille.all({ load, load })
+    table.remove(package.searchers, 1)
+    package.loaded[name] = nil
+    assert.equal(1, calls)
+    assert.is_true(rawequal(got[1], got[2]))
+  end)
+
+  it("L14 require of a module that fails while another task waits for it lets that one load it", function()
+    with_module(function(n)
+      rille.sleep(0)
+      if n == 1 then error("the first time", 0) end
+      return { n = n }
+    end, function(name)
+      local function load()
+        local ok, v = pcall(require, name)
+        return { ok, v }
+      end
+      local got = rille.all({ load, load })
+      assert.same({ { false, "the first time" }, { true, { n = 2 } } }, got)
+    end)
+  end)
+
+  it("L14 require that is cancelled while it loads lets the next task load the module", function()
+    with_module(function(n)
+      rille.sleep(n == 1 and 60 or 0)
+      return { n = n }
+    end, function(name, calls)
+      local first = rille.spawn(require, name)
+      local second = rille.spawn(require, name)
+      expect.until_waiting(second)
+      first:cancel()
+      assert.equal(2, second:await().n)
+      assert.equal(2, calls.n)
+      has(caught(first.await, first), "cancelled")
+    end)
+  end)
+
+  it("L14 require that waits for another task's is named in a report, with the module", function()
+    with_module(waiting_loader, function(name)
+      local first, second = rille.spawn(require, name), rille.spawn(require, name)
+      expect.until_waiting(second)
+      has(tostring(second), "require '" .. name .. "'")
+      has(caught(table.sort, { 2, 1 }, function() require(name) end),
+          "cannot wait for require '" .. name .. "' inside table.sort")
+      first:await()
+      second:await()
+    end)
+  end)
+
   it("R103 all of these in the body of a generator inside a coroutine", function()
     local object = setmetatable({}, { __index = function(_, k) return waits(k) end })
     local seen = {}

@@ -45,11 +45,11 @@ return function(...)
     loading[name].list:wait()
   end
   if loaded[name] then return loaded[name] end
-  local loader, data = find(name)
   local entry <close> = setmetatable({
-    name = name, task = me, list = waitlist.new("require"), outer = loading[name],
+    name = name, task = me, list = waitlist.new(("require '%s'"):format(name)), outer = loading[name],
   }, Entry)
   loading[name] = entry
+  local loader, data = find(name)
   local value = loader(name, data)
   if value ~= nil then
     loaded[name] = value

@@ -61,7 +61,7 @@ function change.enumerate(src, start)
   local source = check_source(src, 1, "enumerate")
   start = check.optional(src, start)
   if start == nil then start = 1 end
-  local i = check.count(start, 2, "enumerate", math.mininteger) - 1
+  local i = check.count(start, 2, "enumerate") - 1
   return stage.new("enumerate", source, function(_, emit)
     return function(v, ...)
       if v == nil then reject_nil(source) end

@@ -67,11 +67,13 @@ local function to_integer(v, least)
   return n and n >= least and n or nil
 end
 
+---@param least? integer nil: any integer
 ---@return integer
 function check.count(n, position, name, least)
-  local integer = to_integer(n, least)
+  local integer = to_integer(n, least or math.mininteger)
   if not integer then
-    refuse(position, name, ("an integer >= %d expected, got %s"):format(least, describe(n)))
+    local wanted = least and ("an integer >= %d"):format(least) or "an integer"
+    refuse(position, name, ("%s expected, got %s"):format(wanted, describe(n)))
   end
   return integer
 end
