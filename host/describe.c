@@ -42,9 +42,10 @@ void rille_push_fiber(lua_State *L, struct rille_fiber *f) {
   }
   const char *kind = f->kind == RILLE_GENERATOR ? "generator" : "coroutine";
   lua_Debug ar;
-  /* the body is the outermost function but for the host's base call */
+  /* the body is the outermost function but for the host's base call, until an error has unwound it */
   int last = f->L != NULL ? last_level(f->L) : 0;
-  if (last > 0 && lua_getstack(f->L, last - 1, &ar) != 0 && lua_getinfo(f->L, "S", &ar) != 0)
+  if (last > 0 && lua_getstack(f->L, last - 1, &ar) != 0 && lua_getinfo(f->L, "S", &ar) != 0 &&
+      ar.linedefined >= 0)
     lua_pushfstring(L, "%s (%s:%d)", kind, ar.short_src, ar.linedefined);
   else
     lua_pushstring(L, kind);

@@ -352,6 +352,20 @@ describe("the story of an error", function()
     has(rille.traceback(err), "while waiting for ")
   end)
 
+  it("does not name a body by a line when the error of a cleanup has unwound it", function()
+    local inner = rille.generator(function()
+      local _ <close> = expect.closer(function() error("fault", 0) end)
+      coroutine.yield(1)
+    end)
+    local outer = rille.generator(function()
+      for v in inner() do coroutine.yield(v) end
+    end)()
+    outer:next()
+    local story = rille.traceback((caught(outer.close, outer)))
+    has(story, "advanced by generator:")
+    assert.is_nil(story:find("-1", 1, true))
+  end)
+
   it("of a generator that was closed is not that of the generator closed before", function()
     for _ = 1, 2 do
       local seen
