@@ -109,6 +109,13 @@ static void close_scope(struct cancel_scope *c) {
 /* Stack of the functions below: scope, message handler, results or error. */
 enum { AT_SCOPE = 1, AT_RESULTS = 3 };
 
+/* Puts the message handler below the function that is to be called. It remembers what unwinds that. */
+static void insert_handler(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushcclosure(L, rille_fiber_on_error, 1);
+  lua_insert(L, AT_SCOPE + 1);
+}
+
 /* Raises the error on top again; its story was told where it was raised. */
 static int raise_again(lua_State *L) {
   rille_of(L)->passing = true;
@@ -162,8 +169,7 @@ static int l_timeout(lua_State *L) {
   luaL_checktype(L, 2, LUA_TFUNCTION);
   struct cancel_scope *c = push_scope(L, "rille.timeout opened at", seconds);
   lua_replace(L, 1);
-  lua_pushcfunction(L, rille_fiber_on_error);
-  lua_insert(L, AT_SCOPE + 1);
+  insert_handler(L);
   open_scope(L, c, AT_SCOPE);
   return call_inside(L, c, timeout_k);
 }
@@ -180,8 +186,7 @@ static int l_shield(lua_State *L) {
   struct cancel_scope *c = push_scope(L, "rille.shield opened at", -1);
   c->scope.shield = true;
   lua_insert(L, 1);
-  lua_pushcfunction(L, rille_fiber_on_error);
-  lua_insert(L, AT_SCOPE + 1);
+  insert_handler(L);
   open_scope(L, c, AT_SCOPE);
   return call_inside(L, c, shield_k);
 }
@@ -221,8 +226,7 @@ static int run_k(lua_State *L, int status, lua_KContext ctx) {
 static int l_run(lua_State *L) {
   struct cancel_scope *c = luaL_checkudata(L, 1, SCOPE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  lua_pushcfunction(L, rille_fiber_on_error);
-  lua_insert(L, AT_SCOPE + 1);
+  insert_handler(L);
   open_scope(L, c, AT_SCOPE);
   return call_inside(L, c, run_k);
 }

@@ -13,6 +13,7 @@
 #define FAULT "rille.error"
 
 static const char STORIES = 0; /* its address is the key in the registry */
+static const char UNWINDING = 0; /* likewise: coroutine -> the error that unwinds it to its base call */
 
 enum { LAST_STRING = 1, LAST_STORY, STORY_LIMIT = 16000 };
 
@@ -174,25 +175,109 @@ bool rille_fault_has_story(lua_State *L, int index) {
   return has;
 }
 
+/* Appends the suppressed error to the list of the one at `index`, if that is an error object. */
+static void list_suppressed(lua_State *L, int index, int suppressed) {
+  if (!rille_fault_is(L, index, NULL))
+    return;
+  if (lua_getfield(L, index, "suppressed") != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, index, "suppressed");
+  }
+  lua_pushvalue(L, suppressed);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 1);
+}
+
+/* Ends the story of the error at `index` with the text on top. Pops it. */
+static void end_story(lua_State *L, int index) {
+  rille_fault_push_story(L, index);
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+  keep_story(L, index);
+}
+
+static void push_suppressed(lua_State *L, int suppressed) {
+  lua_pushliteral(L, "\nsuppressed: ");
+  rille_fault_push_message(L, suppressed);
+  lua_concat(L, 2);
+}
+
 void rille_fault_suppress(lua_State *L, int index, int suppressed) {
   index = lua_absindex(L, index);
   suppressed = lua_absindex(L, suppressed);
-  if (rille_fault_is(L, index, NULL)) {
-    if (lua_getfield(L, index, "suppressed") != LUA_TTABLE) {
-      lua_pop(L, 1);
-      lua_newtable(L);
-      lua_pushvalue(L, -1);
-      lua_setfield(L, index, "suppressed");
-    }
-    lua_pushvalue(L, suppressed);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-    lua_pop(L, 1);
+  list_suppressed(L, index, suppressed);
+  push_suppressed(L, suppressed);
+  end_story(L, index);
+}
+
+/* --- unwinding --- */
+
+enum { NOW = 1, BEFORE }; /* of a record: the error that unwinds, and what is told of those that it replaced */
+
+/* Pushes the record of the base call whose handler runs in L, or nil. */
+static void push_record(lua_State *L) {
+  if (!lua_isnone(L, lua_upvalueindex(1))) {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    return;
   }
-  rille_fault_push_story(L, index);
-  lua_pushliteral(L, "\nsuppressed: ");
-  rille_fault_push_message(L, suppressed);
-  lua_concat(L, 3);
-  keep_story(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &UNWINDING);
+  (void)lua_pushthread(L);
+  lua_rawget(L, -2);
+  lua_replace(L, -2);
+}
+
+/* Keeps the record on top. Pops it. */
+static void keep_record(lua_State *L) {
+  if (!lua_isnone(L, lua_upvalueindex(1))) {
+    lua_replace(L, lua_upvalueindex(1));
+    return;
+  }
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &UNWINDING);
+  (void)lua_pushthread(L);
+  lua_rotate(L, -3, -1); /* table, coroutine, record */
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Sets the error of a record to that at `index`, and what is told of those before to the text on top. Pops it. */
+static void set_record(lua_State *L, int record, int index) {
+  lua_rawseti(L, record, BEFORE);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, record, NOW);
+}
+
+void rille_fault_unwind(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  push_record(L);
+  int record = lua_gettop(L);
+  if (lua_isnil(L, record)) {
+    lua_createtable(L, BEFORE, 0);
+    lua_replace(L, record);
+    lua_pushliteral(L, "");
+    set_record(L, record, index);
+    keep_record(L);
+    return;
+  }
+  lua_rawgeti(L, record, NOW);
+  if (!lua_rawequal(L, -1, index)) {
+    list_suppressed(L, index, record + 1);
+    lua_rawgeti(L, record, BEFORE);
+    if (lua_rawlen(L, -1) <= STORY_LIMIT) {
+      push_suppressed(L, record + 1);
+      lua_concat(L, 2);
+    }
+    lua_pushvalue(L, -1);
+    end_story(L, index);
+    set_record(L, record, index);
+  }
+  lua_settop(L, record - 1);
+}
+
+static int to_text(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
 }
 
 void rille_fault_push_message(lua_State *L, int index) {
@@ -200,12 +285,17 @@ void rille_fault_push_message(lua_State *L, int index) {
   if (lua_isstring(L, index)) { /* a number too, as the standalone interpreter shows it */
     lua_pushvalue(L, index);
     (void)lua_tostring(L, -1);
-  } else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
-    lua_pop(L, 1);
-    luaL_tolstring(L, index, NULL);
-  } else {
-    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+    return;
   }
+  if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
+    lua_pushcfunction(L, to_text);
+    lua_replace(L, -2);
+    lua_pushvalue(L, index);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+      return;
+    lua_pop(L, 1); /* an error about an error must not take its place */
+  }
+  lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
 }
 
 /* --- the binding --- */
@@ -272,16 +362,22 @@ static const luaL_Reg lib[] = {{"new", l_new},
                                {"suppress", l_suppress},
                                {NULL, NULL}};
 
-int luaopen_rille_fault(lua_State *L) {
-  luaL_newmetatable(L, FAULT);
-  luaL_setfuncs(L, meta, 0);
-  lua_pop(L, 1);
+/* Makes a table with weak keys in the registry. */
+static void make_weak(lua_State *L, const char *key) {
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "k");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &STORIES);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+int luaopen_rille_fault(lua_State *L) {
+  luaL_newmetatable(L, FAULT);
+  luaL_setfuncs(L, meta, 0);
+  lua_pop(L, 1);
+  make_weak(L, &STORIES);
+  make_weak(L, &UNWINDING);
   luaL_newlib(L, lib);
   return 1;
 }

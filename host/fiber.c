@@ -146,8 +146,11 @@ static void tell(lua_State *L, int index, const char *how) {
 
 int rille_fiber_on_error(lua_State *L) {
   struct rille_fiber *f = rille_fiber_of(L);
-  if (!f->rt->passing && !rille_task_is_signal(L, f->task, 1))
-    tell(L, 1, NULL);
+  if (!rille_task_is_signal(L, f->task, 1)) {
+    if (!f->rt->passing)
+      tell(L, 1, NULL);
+    rille_fault_unwind(L, 1);
+  }
   f->rt->passing = false;
   lua_settop(L, 1);
   return 1;

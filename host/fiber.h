@@ -152,7 +152,8 @@ void rille_op_abandon(struct rille_op *op);
  * struct rille_fiber, with `nuvalue` user values. Pushes the userdata, then the coroutine. */
 struct rille_fiber *rille_fiber_new(lua_State *L, size_t size, int nuvalue, enum rille_fiber_kind kind);
 
-/* The message handler of a base call: keeps the story of the error, returns the error untouched. */
+/* The message handler of a base call, or with an upvalue of a call inside it: keeps the story of the error,
+ * attaches the one that it replaces, returns it untouched. */
 int rille_fiber_on_error(lua_State *L);
 
 /* Moves a function and its `nargs` arguments from the top of L to the new fiber f. Pops them.

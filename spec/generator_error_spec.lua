@@ -3,6 +3,7 @@
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require("rille")
 local json = require("rille.json")
+local stream = require("rille.stream")
 local process = require("spec.helper.process")
 local expect = require("spec.helper.expect")
 local generators = require("spec.helper.generators")
@@ -615,6 +616,125 @@ describe("an error of a cleanup", function()
     end)
     same_object(inner, err)
     same_object(outer, inner.suppressed[1])
+  end)
+end)
+
+describe("an error that one of a <close> handler replaces", function()
+  local function fails(err, waits)
+    return closer(function()
+      if waits then rille.sleep(0) end
+      error(err, 0)
+    end)
+  end
+
+  -- Calls f where its error ends a coroutine, or a call that is protected by the host.
+  local bases = {
+    ["a generator"] = function(f) return rille.generator(f)():next() end,
+    ["a coroutine"] = function(f) return coroutine.wrap(f)() end,
+    ["rille.timeout"] = function(f) return rille.timeout(60, f) end,
+    ["rille.shield"] = function(f) return rille.shield(f) end,
+    ["rille.group"] = function(f) return rille.group(f) end,
+    ["a child of a group"] = function(f) return rille.group(function(group) group:spawn(f) end) end,
+    ["rille.all"] = function(f) return rille.all({ f }) end,
+    ["an inner generator"] = function(f)
+      return rille.generator(function() stream.yield_from(rille.generator(f)()) end)():next()
+    end,
+  }
+
+  for name, call in pairs(bases) do
+    it("R40 in " .. name .. " is attached to it", function()
+      for _, waits in ipairs({ false, true }) do
+        local first, second = error_object(), error_object()
+        same_object(second, caught(call, function()
+          local _ <close> = fails(second, waits)
+          error(first)
+        end))
+        assert.equal(1, #second.suppressed)
+        same_object(first, second.suppressed[1])
+        assert.is_nil(first.suppressed)
+      end
+    end)
+  end
+
+  it("R40 is told in the story of a string", function()
+    local err = caught(bases["a generator"], function()
+      local _ <close> = fails("second fault", true)
+      error("first fault")
+    end)
+    assert.equal("second fault", err)
+    has(rille.traceback(err), "suppressed: spec/generator_error_spec.lua:")
+    has(rille.traceback(err), "first fault")
+  end)
+
+  it("R40 is told in the story of the last of several, in order", function()
+    local err = caught(bases["a generator"], function()
+      local _ <close> = fails("fourth fault", true)
+      local _ <close> = fails(nil, true)
+      local _ <close> = fails("second fault", true)
+      error("first fault", 0)
+    end)
+    assert.equal("fourth fault", err)
+    has(rille.traceback(err),
+      "\nsuppressed: first fault\nsuppressed: second fault\nsuppressed: (error object is a nil value)")
+  end)
+
+  it("R40 may come from a generator in its turn", function()
+    local first, second, third = error_object(), error_object(), error_object()
+    same_object(third, caught(bases["a generator"], function()
+      local _ <close> = fails(third)
+      local _ <close> = closer(function() rille.generator(function() error(second) end)():next() end)
+      error(first)
+    end))
+    assert.equal(1, #third.suppressed)
+    same_object(second, third.suppressed[1])
+    assert.equal(1, #second.suppressed)
+    same_object(first, second.suppressed[1])
+  end)
+
+  it("R40 R37 may be one that has no text: what is raised arrives", function()
+    local broken = setmetatable({}, { __tostring = function() error("no text") end })
+    for _, waits in ipairs({ false, true }) do
+      for _, name in ipairs({ "a generator", "rille.timeout" }) do
+        local err = caught(bases[name], function()
+          local _ <close> = fails("second fault", waits)
+          error(broken)
+        end)
+        assert.equal("second fault", err)
+        has(rille.traceback(err), "suppressed: (error object is a table value)")
+      end
+    end
+    assert.equal("loop fault", caught(function()
+      for _ in failing_cleanup(broken) do error("loop fault", 0) end
+    end))
+  end)
+
+  it("R40 is not attached to itself, nor what was caught to what comes later", function()
+    local first, second = error_object(), error_object()
+    same_object(second, caught(bases["a generator"], function()
+      pcall(rille.timeout, 60, error, first)
+      pcall(error, first)
+      local _ <close> = closer(function(err) error(err) end)
+      local _ <close> = closer(function() pcall(rille.timeout, 60, error, first) end)
+      error(second)
+    end))
+    assert.is_nil(second.suppressed)
+    assert.is_nil(rille.traceback(second):find("suppressed", 1, true))
+  end)
+
+  it("R40 is garbage when the generator is", function()
+    local weak = setmetatable({}, { __mode = "v" })
+    local function fail()
+      local first = error_object()
+      weak[1] = first
+      caught(bases["a generator"], function()
+        local _ <close> = fails({})
+        error(first)
+      end)
+    end
+    fail()
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(weak[1])
   end)
 end)
 
