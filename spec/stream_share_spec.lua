@@ -618,6 +618,20 @@ describe("stream.producer", function()
     end
   end)
 
+  it("R76 emit may be called inside a time-out, a shield and a group that fn opened", function()
+    local s = stream.producer(function(emit)
+      rille.timeout(60, function()
+        emit(1)
+        rille.shield(emit, 2)
+        rille.group(function(group)
+          emit(3)
+          group:spawn(emit, 4)
+        end)
+      end)
+    end)
+    assert.same({ 1, 2, 3, 4 }, s:collect())
+  end)
+
   it("R77 tasks of a group that fn opened are cancelled with it", function()
     local log = {}
     for _ in stream.producer(function(emit)
