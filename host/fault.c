@@ -1,6 +1,7 @@
 /* fault.c -- error objects and the stories of errors; the binding rille.host.fault.
- * Model:  told in fault.h. Stories are in a table of the registry with weak keys; the story of a string
- *         is kept until the next string error, because strings have no identity.
+ * Model:  told in fault.h. Stories are in a table of the registry with weak keys. Strings have no
+ *         identity: the stories of the last two are kept, of the one in flight and of an error of the
+ *         cleanup that it has begun.
  * Owner:  the registry.
  * Errors: as everything that pushes. */
 #include "fault.h"
@@ -15,7 +16,10 @@
 static const char STORIES = 0; /* its address is the key in the registry */
 static const char UNWINDING = 0; /* likewise: coroutine -> the error that unwinds it to its base call */
 
-enum { LAST_STRING = 1, LAST_STORY, STORY_LIMIT = 16000 };
+/* Where the last two strings are; the story of each is at the next key. */
+enum { LAST = 1, BEFORE = 3 };
+
+enum { STORY_LIMIT = 16000 };
 
 #define FRAMES "stack traceback:" /* as luaL_traceback begins */
 
@@ -61,20 +65,40 @@ static bool ends_with(const char *text, size_t length, const char *end, size_t e
   return length >= end_length && memcmp(text + length - end_length, end, end_length) == 0;
 }
 
-/* Pushes the story of the string at `index`, or nil; `stories` is the table. */
-static void push_string_story(lua_State *L, int stories, int index) {
-  size_t length, last_length;
+/* The key in `stories` of the string that the one at `index` is, or ends with; 0: of none. */
+static int find_string(lua_State *L, int stories, int index) {
+  size_t length, kept_length;
   const char *text = lua_tolstring(L, index, &length);
-  if (lua_rawgeti(L, stories, LAST_STRING) == LUA_TSTRING) {
-    const char *last = lua_tolstring(L, -1, &last_length);
-    if (ends_with(text, length, last, last_length)) {
-      lua_rawgeti(L, stories, LAST_STORY);
-      lua_replace(L, -2);
-      return;
-    }
+  int found = 0;
+  for (int key = LAST; key <= BEFORE && found == 0; key += BEFORE - LAST) {
+    lua_rawgeti(L, stories, key);
+    const char *kept = lua_tolstring(L, -1, &kept_length);
+    if (kept != NULL && ends_with(text, length, kept, kept_length))
+      found = key;
+    lua_pop(L, 1);
   }
-  lua_pop(L, 1);
-  lua_pushnil(L);
+  return found;
+}
+
+/* Pushes the story of the string at `index`, or nil. */
+static void push_string_story(lua_State *L, int stories, int index) {
+  int key = find_string(L, stories, index);
+  if (key != 0)
+    lua_rawgeti(L, stories, key + 1);
+  else
+    lua_pushnil(L);
+}
+
+/* Keeps the story on top as that of the string at `index`, which is the last one now. Pops it. */
+static void keep_string_story(lua_State *L, int stories, int index) {
+  if (find_string(L, stories, index) != LAST)
+    for (int key = LAST; key < BEFORE; key++) {
+      lua_rawgeti(L, stories, key);
+      lua_rawseti(L, stories, key + BEFORE - LAST);
+    }
+  lua_rawseti(L, stories, LAST + 1);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, stories, LAST);
 }
 
 static bool has_identity(lua_State *L, int index) {
@@ -111,9 +135,7 @@ static void keep_story(lua_State *L, int index) {
     lua_insert(L, -2);
     lua_rawset(L, -3);
   } else if (lua_type(L, index) == LUA_TSTRING) {
-    lua_rawseti(L, -2, LAST_STORY);
-    lua_pushvalue(L, index);
-    lua_rawseti(L, -2, LAST_STRING);
+    keep_string_story(L, lua_gettop(L) - 1, index);
   } else {
     lua_pop(L, 1);
   }
@@ -193,6 +215,10 @@ static void list_suppressed(lua_State *L, int index, int suppressed) {
 /* Ends the story of the error at `index` with the text on top. Pops it. */
 static void end_story(lua_State *L, int index) {
   rille_fault_push_story(L, index);
+  if (lua_rawlen(L, -1) == 0) { /* without its line break, which parts it from the story */
+    lua_pushstring(L, lua_tostring(L, -2) + 1);
+    lua_replace(L, -3);
+  }
   lua_insert(L, -2);
   lua_concat(L, 2);
   keep_story(L, index);
@@ -214,7 +240,7 @@ void rille_fault_suppress(lua_State *L, int index, int suppressed) {
 
 /* --- unwinding --- */
 
-enum { NOW = 1, BEFORE }; /* of a record: the error that unwinds, and what is told of those that it replaced */
+enum { NOW = 1, REPLACED }; /* of a record: the error that unwinds, and what is told of those that it replaced */
 
 /* Pushes the record of the base call whose handler runs in L, or nil. */
 static void push_record(lua_State *L) {
@@ -243,7 +269,7 @@ static void keep_record(lua_State *L) {
 
 /* Sets the error of a record to that at `index`, and what is told of those before to the text on top. Pops it. */
 static void set_record(lua_State *L, int record, int index) {
-  lua_rawseti(L, record, BEFORE);
+  lua_rawseti(L, record, REPLACED);
   lua_pushvalue(L, index);
   lua_rawseti(L, record, NOW);
 }
@@ -253,7 +279,7 @@ void rille_fault_unwind(lua_State *L, int index) {
   push_record(L);
   int record = lua_gettop(L);
   if (lua_isnil(L, record)) {
-    lua_createtable(L, BEFORE, 0);
+    lua_createtable(L, REPLACED, 0);
     lua_replace(L, record);
     lua_pushliteral(L, "");
     set_record(L, record, index);
@@ -263,7 +289,7 @@ void rille_fault_unwind(lua_State *L, int index) {
   lua_rawgeti(L, record, NOW);
   if (!lua_rawequal(L, -1, index)) {
     list_suppressed(L, index, record + 1);
-    lua_rawgeti(L, record, BEFORE);
+    lua_rawgeti(L, record, REPLACED);
     if (lua_rawlen(L, -1) <= STORY_LIMIT) {
       push_suppressed(L, record + 1);
       lua_concat(L, 2);

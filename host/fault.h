@@ -2,7 +2,7 @@
  * Model:  an error object is a table with `code`, `message` and what it concerns, of class
  *         "rille.error"; tostring gives the message. The story of an error (the frames of each
  *         coroutine that it passed through) is kept beside the error, never in it: by identity for
- *         objects, for a string until the next string is raised.
+ *         objects, for a string until two others were raised.
  * Owner:  the registry, weakly.
  * Errors: the push functions may raise "not enough memory", as everything that pushes may. */
 #ifndef RILLE_FAULT_H

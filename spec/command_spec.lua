@@ -379,6 +379,39 @@ print("not reached")
     has(result.stderr, "loop fault")
     has(result.stderr, "cleanup fault")
   end)
+
+  it("R37 keeps the story of an error beside which a cleanup failed, strings both", function()
+    local result, path = run([[
+local rille = require "rille"
+local rows = rille.generator(function()
+  local guard <close> = setmetatable({}, {__close = function() error("cleanup fault") end})
+  coroutine.yield(1)
+end)
+local function consume_the_rows()
+  for _ in rows() do error("loop fault") end
+end
+consume_the_rows()
+]])
+    assert.equal(1, result.status)
+    has(result.stderr, "rille: " .. path .. ":7: loop fault\nstack traceback:\n")
+    has(result.stderr, "consume_the_rows")
+    has(result.stderr, "\nsuppressed: " .. path .. ":3: cleanup fault\n")
+    assert.is_nil(result.stderr:find("\n\n", 1, true), result.stderr)
+  end)
+
+  it("has no empty line in the story of a caught string beside which a cleanup failed", function()
+    local result = run([[
+      local rille = require "rille"
+      local _, err = pcall(function()
+        for _ in rille.generator(function()
+          local guard <close> = setmetatable({}, {__close = function() error("cleanup fault", 0) end})
+          coroutine.yield(1)
+        end)() do error("loop fault", 0) end
+      end)
+      print(rille.traceback(err))
+    ]])
+    assert.equal("loop fault\nsuppressed: cleanup fault\n", result.stdout)
+  end)
 end)
 
 describe("a task that fails", function()
