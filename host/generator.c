@@ -336,9 +336,19 @@ static int l_tostring(lua_State *L) {
 
 /* --- making --- */
 
+/* Refuses `for v in f do`, which would make generators without end: the loop calls f(nil, v). */
+static void check_called(lua_State *L) {
+  lua_Debug ar;
+  if (lua_getstack(L, 0, &ar) != 0 && lua_getinfo(L, "n", &ar) != 0 &&
+      strcmp(ar.namewhat, "for iterator") == 0)
+    rille_error(L, "a loop over a generator function; call it: 'for v in f() do'");
+}
+
 /* A generator function: upvalues are the metatable and the body. Runs nothing yet (R1). */
 static int l_make(lua_State *L) {
   int nargs = lua_gettop(L);
+  if (nargs == 2 && lua_isnil(L, 1))
+    check_called(L);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   struct rille_generator *g =

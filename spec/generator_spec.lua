@@ -50,6 +50,21 @@ describe("rille.generator: creation and the loop protocol", function()
     assert.same({ 2, 3, 4 }, seen)
   end)
 
+  it("R7 a loop over the generator function itself is refused, at the line of the loop", function()
+    local numbers = rille.generator(function() coroutine.yield(1) end)
+    local line
+    local err = caught(function()
+      line = here() for _ in numbers do break end
+    end)
+    assert.equal(line .. ": a loop over a generator function; call it: 'for v in f() do'", err)
+  end)
+
+  it("R1 arguments like those of a loop are arguments", function()
+    local both = rille.generator(function(...) coroutine.yield(select("#", ...), ...) end)
+    local g <close> = both(nil, 2)
+    assert.same({ 2, nil, 2 }, { g:next() })
+  end)
+
   it("R3 a generator function returns four values, the last of which closes", function()
     local r = table.pack(counter(1)())
     assert.equal(4, r.n)
