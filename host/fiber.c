@@ -332,6 +332,10 @@ int rille_fiber_pass_error(lua_State *L, const char *how) {
   return lua_error(L);
 }
 
+int rille_fiber_raise_again(lua_State *L) {
+  return rille_fiber_pass_error(L, rille_fault_has_story(L, -1) ? "raised again in" : NULL);
+}
+
 int rille_thread_resume(lua_State *L, lua_State *co, int nargs, int *count) {
   return lua_resume(co, L, nargs, count);
 }

@@ -198,6 +198,9 @@ bool rille_fiber_kill(lua_State *L, struct rille_fiber *f);
  * `how`: "advanced by", "awaited by". */
 int rille_fiber_pass_error(lua_State *L, const char *how);
 
+/* lua_error for the error on top, which a protected call has caught: its story goes on, of a string too. */
+int rille_fiber_raise_again(lua_State *L);
+
 /* lua_resume for a coroutine that the host did not make: whoever made it resumes it as Lua does. */
 int rille_thread_resume(lua_State *L, lua_State *co, int nargs, int *count);
 

@@ -594,6 +594,12 @@ static int l_signalled(lua_State *L) {
   return 1;
 }
 
+/* raise_again(err): raises an error that was caught, as it is and with its story */
+static int l_raise_again(lua_State *L) {
+  lua_settop(L, 1);
+  return rille_fiber_raise_again(L);
+}
+
 /* Pushes the coroutine of f. Returns false if there is no room. */
 static bool push_thread(lua_State *L, struct rille_fiber *f) {
   if (f->L == NULL || !lua_checkstack(f->L, 1))
@@ -669,6 +675,7 @@ static const luaL_Reg lib[] = {{"spawn", l_spawn},
                                {"is_cancelled", l_is_cancelled},
                                {"is_signal", l_is_signal},
                                {"signalled", l_signalled},
+                               {"raise_again", l_raise_again},
                                {NULL, NULL}};
 
 int luaopen_rille_task(lua_State *L) {

@@ -8,6 +8,7 @@ local fault = require("rille.host.fault")
 local task = require("rille.host.task")
 local helper = require("spec.helper.streams")
 local contract = require("spec.helper.contract")
+local here = require("spec.helper.expect").here
 
 local caught, has, same_object, refuses = helper.caught, helper.has, helper.same_object, helper.refuses
 local logged, stuck, timed, times = helper.logged, helper.stuck, helper.timed, helper.times
@@ -139,6 +140,17 @@ describe("stream.catch", function()
     local g <close> = logged({}, "g")
     refuses({ 5, {}, "x" }, 1, "catch", "function expected, got ", function(v) g:catch(v) end)
     refuses({ 5 }, 2, "catch", "function expected, got ", function(v) stream.catch({}, v) end)
+  end)
+
+  it("R30 a string that the second source fails with keeps its story when nobody catches it", function()
+    local made
+    local job = rille.spawn(function()
+      local broken = rille.generator(function() error("connection lost", 0) end)
+      made = here() broken():catch(function() return (broken()) end):collect()
+    end)
+    local story = rille.traceback((caught(job.await, job)))
+    has(story, "generator made at " .. made .. ", advanced by task '")
+    has(story, "\nraised again in task '")
   end)
 end)
 
@@ -316,6 +328,17 @@ describe("stream.retry", function()
     has(retry({ when = 5 }), "bad option 'when' (function expected, got number)")
     has(retry({ tries = 3 }), "unknown option 'tries'")
     has(retry(3), "bad argument #2 to 'retry' (table expected, got number)")
+  end)
+
+  it("R30 a string that it raises again keeps its story when nobody catches it", function()
+    local made
+    local job = rille.spawn(function()
+      local broken = rille.generator(function() error("connection lost", 0) end)
+      made = here() stream.retry(function() return (broken()) end, { times = 2 }):collect()
+    end)
+    local story = rille.traceback((caught(job.await, job)))
+    has(story, "generator made at " .. made .. ", advanced by task '")
+    has(story, "\nraised again in task '")
   end)
 end)
 

@@ -91,7 +91,7 @@ function recover.catch(src, f)
   check.callable(f, 2, "catch")
   local caught = false
   return stage.each(root("catch", new(first, nil, function(_, err)
-    if caught then error(err, 0) end
+    if caught then task.raise_again(err) end
     caught = true
     return maker_of(f(err))
   end)))
@@ -122,7 +122,7 @@ function recover.retry(genfn, options)
   local tried, times, when, backoff = 1, options.times or 3, options.when or always, options.backoff
   local function make() return source.open_inner("retry", genfn()) end
   return stage.each(root("retry", new(nil, make, function(self, err)
-    if tried >= times or not when(err, tried) then error(err, 0) end
+    if tried >= times or not when(err, tried) then task.raise_again(err) end
     pause(self, type(backoff) == "function" and backoff(tried) or backoff)
     tried = tried + 1
     return make
