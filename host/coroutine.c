@@ -215,10 +215,9 @@ static int l_yield(lua_State *L) {
     rille_check_yield(L);
   if (kind == RILLE_GENERATOR)
     check_item(L);
-  else if (kind == RILLE_TASK) {
-    lua_pushliteral(L, "attempt to yield from outside a coroutine");
-    return lua_error(L);
-  }
+  else if (kind == RILLE_TASK)
+    return rille_error(L, "attempt to yield from outside a coroutine (a task has nobody to yield to; "
+                          "send to a channel, or emit in a stream.producer)");
   return lua_yieldk(L, lua_gettop(L), 0, yield_k);
 }
 

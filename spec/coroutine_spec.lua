@@ -107,9 +107,12 @@ describe("coroutine: the manual's promises", function()
   end)
 
   it("R106 a yield outside a coroutine is an error with the manual's words", function()
-    has(caught(coroutine.yield, 1), "attempt to yield from outside a coroutine")
-    local err = rille.spawn(function() return select(2, pcall(coroutine.yield, 1)) end):await()
-    has(err, "attempt to yield from outside a coroutine")
+    has(caught(coroutine.yield, 1), "attempt to yield from outside a coroutine (a task has nobody to yield to; ")
+    local where
+    local job = rille.spawn(function()
+      where = here() coroutine.yield(1)
+    end)
+    has(caught(job.await, job), where .. ": attempt to yield from outside a coroutine")
     rille.sleep(0)
   end)
 
