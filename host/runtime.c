@@ -28,7 +28,10 @@ static void on_prepare(uv_prepare_t *prepare) {
 }
 
 static void on_signal(uv_signal_t *handle, int signum) {
-  rille_stop(handle->data, 128 + signum);
+  struct rille *rt = handle->data;
+  if (!rt->stopping)
+    rt->why = signum == SIGINT ? "SIGINT" : "SIGTERM";
+  rille_stop(rt, 128 + signum);
 }
 
 static void start_signal(struct rille *rt, uv_signal_t *handle, int signum) {

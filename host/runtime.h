@@ -55,6 +55,7 @@ struct rille {
   bool strict;                /* warnings are errors of the program (strict.h) */
   bool warning;               /* a warning has begun, more of it is to come */
   bool stopping;              /* the program was told to end */
+  const char *why;            /* by what, such as "SIGINT": the reason of its tasks' signals; or NULL */
   bool overdue;               /* and some task did not, in time */
   bool closing;               /* lua_close is under way */
 };

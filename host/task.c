@@ -164,7 +164,7 @@ static void push_task_signal(lua_State *L, struct rille_task *t, struct rille_sc
     lua_pop(L, 1);
     push_name(L, -1);
     get_about(L, -2, REASON);
-    const char *reason = lua_tostring(L, -1);
+    const char *reason = lua_isnil(L, -1) ? t->fiber.rt->why : lua_tostring(L, -1);
     rille_fault_push(L, "ECANCELED", "task '%s' was cancelled%s%s", lua_tostring(L, -2),
                      reason != NULL ? ": " : "", reason != NULL ? reason : "");
     lua_replace(L, -3);

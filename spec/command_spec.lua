@@ -627,6 +627,15 @@ describe("SIGINT", function()
     assert.equal("ready\ncleaned\n", result.stdout)
   end)
 
+  it("is the reason of the cancellation", function()
+    local result = interrupted([[
+      local rille = require "rille"
+      print("ready")
+      print(pcall(rille.sleep, 60))
+    ]], "ready")
+    assert.equal("ready\nfalse\ttask 'main' was cancelled: SIGINT\n", result.stdout)
+  end)
+
   it("in the middle of a loop runs the cleanup of the generator and of its consumer", function()
     local result = interrupted([[
       local rille = require "rille"
