@@ -373,6 +373,15 @@ static int l_suppress(lua_State *L) {
   return 0;
 }
 
+/* note(err, line): adds a line to the story of err */
+static int l_note(lua_State *L) {
+  luaL_checkany(L, 1);
+  luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  rille_fault_add(L, 1);
+  return 0;
+}
+
 static int l_tostring(lua_State *L) {
   lua_settop(L, 1);
   if (!lua_istable(L, 1) || lua_getfield(L, 1, "message") != LUA_TSTRING)
@@ -386,6 +395,7 @@ static const luaL_Reg lib[] = {{"new", l_new},
                                {"is", l_is},
                                {"traceback", l_traceback},
                                {"suppress", l_suppress},
+                               {"note", l_note},
                                {NULL, NULL}};
 
 /* Makes a table with weak keys in the registry. */

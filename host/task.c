@@ -621,6 +621,16 @@ static int l_chain(lua_State *L) {
   return 1;
 }
 
+/* waits_for(task) -> what it waits for, such as "sleep (file:line)"; nil if it does not wait */
+static int l_waits_for(lua_State *L) {
+  struct rille_task *t = check_task(L);
+  if (strcmp(rille_task_status(t), "waiting") == 0)
+    rille_push_wait(L, t);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 /* waiting() -> list of the tasks that wait */
 static int l_waiting(lua_State *L) {
   struct rille *rt = rille_of(L);
@@ -669,6 +679,7 @@ static const luaL_Reg lib[] = {{"spawn", l_spawn},
                                {"current", l_current},
                                {"count", l_count},
                                {"chain", l_chain},
+                               {"waits_for", l_waits_for},
                                {"waiting", l_waiting},
                                {"adopt", l_adopt},
                                {"handles", l_handles},

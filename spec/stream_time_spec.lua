@@ -7,6 +7,7 @@ local fault = require("rille.host.fault")
 local task = require("rille.host.task")
 local helper = require("spec.helper.streams")
 local contract = require("spec.helper.contract")
+local here = require("spec.helper.expect").here
 
 local caught, has, same_object = helper.caught, helper.has, helper.same_object
 local bad, refuses, refuses_seconds = helper.bad, helper.refuses, helper.refuses_seconds
@@ -364,6 +365,16 @@ describe("stream.timeout", function()
     end
     assert.same({ "source" }, log)
     assert.equal(before, task.count())
+    assert.equal(1, helper.round(clock:now()))
+  end)
+
+  it("R30 the story of its error begins with what the source waited for", function()
+    local clock <close> = rille.test.clock()
+    local where
+    local s = rille.generator(function()
+      where = here() rille.sleep(60)
+    end)():timeout(1)
+    has(rille.traceback((caught(s.next, s))), "no item within 1 s\nwhile waiting for sleep (" .. where .. ")")
     assert.equal(1, helper.round(clock:now()))
   end)
 

@@ -11,6 +11,7 @@ local fault = require "rille.host.fault"
 local new_feed = require("rille.stream.feed").new
 local nursery = require "rille.stream.nursery"
 local stage = require "rille.stream.stage"
+local task = require "rille.host.task"
 local timer = require "rille.host.timer"
 local waitlist = require "rille.host.waitlist"
 
@@ -157,6 +158,14 @@ local function check_fallback(v, ...)
   return v, ...
 end
 
+-- Raises the time-out, whose story begins with what the source waits for.
+local function raise_timeout(self)
+  local err = fault.new("ETIMEDOUT", ("no item within %g s"):format(self.seconds))
+  local wait = task.waits_for(self.feed.worker.task)
+  if wait then fault.note(err, "while waiting for " .. wait) end
+  error(err, 0)
+end
+
 local function take_in_time(self)
   local feed = self.feed
   feed:want(1)
@@ -164,7 +173,7 @@ local function take_in_time(self)
     local fallback = self.fallback
     if check.is_callable(fallback) then return check_fallback(fallback()) end
     if fallback ~= nil then return fallback end
-    error(fault.new("ETIMEDOUT", ("no item within %g s"):format(self.seconds)), 0)
+    raise_timeout(self)
   end
   if feed:count() > 0 then return feed:take() end
   self.nursery:check()
