@@ -102,6 +102,8 @@ static void open_scope(lua_State *L, struct cancel_scope *c, int index) {
 }
 
 static void close_scope(struct cancel_scope *c) {
+  if (c->scope.task == NULL) /* that has ended: a C module has yielded out of the scope */
+    return;
   rille_scope_leave(&c->scope);
   drop(&c->scope);
 }
@@ -122,12 +124,11 @@ static int raise_again(lua_State *L) {
   return lua_error(L);
 }
 
-/* The error on top is the signal of scope c. */
-static bool is_signal_of(lua_State *L, struct cancel_scope *c) {
-  push_signal(L, c->scope.task, &c->scope);
-  bool same = lua_rawequal(L, -1, -2);
+/* The error on top is the signal of the scope at AT_SCOPE. Raises nothing: the scope is still open. */
+static bool is_own_signal(lua_State *L) {
+  bool own = lua_getiuservalue(L, AT_SCOPE, SIGNAL) != LUA_TNIL && lua_rawequal(L, -1, -2);
   lua_pop(L, 1);
-  return same;
+  return own;
 }
 
 /* Raises the time-out, whose story begins where its signal was raised. An error of the function, on top if
@@ -147,9 +148,10 @@ static int raise_timeout(lua_State *L, struct cancel_scope *c, bool failed) {
 static int timeout_k(lua_State *L, int status, lua_KContext ctx) {
   struct cancel_scope *c = (struct cancel_scope *)ctx;
   bool failed = status != LUA_OK && status != LUA_YIELD;
-  bool own = failed && is_signal_of(L, c);
-  bool outer = failed && !own && rille_task_is_signal(L, c->scope.task, -1);
+  bool own = failed && is_own_signal(L);
+  struct rille_task *task = c->scope.task;
   close_scope(c);
+  bool outer = failed && !own && rille_task_is_signal(L, task, -1);
   /* A function that was done before the signal was raised has handed its results over (R69). */
   if (c->sent && c->scope.raised != 0 && !outer)
     return raise_timeout(L, c, failed && !own);
@@ -197,11 +199,14 @@ static int l_new(lua_State *L) {
   return 1;
 }
 
-/* How the failed function of c ended; its error is on top. */
-static const char *end_of(lua_State *L, struct cancel_scope *c) {
-  if (is_signal_of(L, c))
+/* Closes the scope; tells how its failed function ended. Its error is on top. */
+static const char *close_failed(lua_State *L, struct cancel_scope *c) {
+  bool own = is_own_signal(L);
+  struct rille_task *task = c->scope.task;
+  close_scope(c);
+  if (own)
     return "cancelled";
-  if (rille_task_is_signal(L, c->scope.task, -1))
+  if (rille_task_is_signal(L, task, -1))
     return "outer";
   return c->sent ? "suppressed" : "failed";
 }
@@ -214,9 +219,8 @@ static int run_k(lua_State *L, int status, lua_KContext ctx) {
     lua_replace(L, AT_RESULTS - 1);
     return lua_gettop(L) - (AT_RESULTS - 2);
   }
-  lua_pushstring(L, end_of(L, c));
+  lua_pushstring(L, close_failed(L, c));
   lua_insert(L, -2);
-  close_scope(c);
   return 2;
 }
 

@@ -152,8 +152,11 @@ static int l_resume(lua_State *L) {
   return results + 1;
 }
 
+static int l_yield(lua_State *L) { return lua_yield(L, lua_gettop(L)); }
+
 int luaopen_foreign(lua_State *L) {
-  static const luaL_Reg lib[] = {{"create", l_create}, {"resume", l_resume}, {NULL, NULL}};
+  static const luaL_Reg lib[] = {
+      {"create", l_create}, {"resume", l_resume}, {"yield", l_yield}, {NULL, NULL}};
   luaL_newlib(L, lib);
   return 1;
 }
@@ -192,6 +195,20 @@ describe("a coroutine that a C module made", function()
 
   -- What comes out of a new coroutine of the module that calls f.
   local function run(f, ...) return foreign.resume(foreign.create(f), ...) end
+
+  foreign_it("R72 may yield out of a scope, which goes with its task", function()
+    local co
+    local function open_one()
+      co = coroutine.create(function() return rille.timeout(0.001, foreign.yield, "item") end)
+      assert.same({ true, "item" }, { coroutine.resume(co) })
+    end
+    rille.spawn(open_one):join()
+    collectgarbage()
+    collectgarbage()
+    rille.sleep(0.003)
+    assert.same({ true, "back" }, { coroutine.resume(co, "back") })
+    assert.equal("dead", coroutine.status(co))
+  end)
 
   foreign_it("R105 cannot wait: an error at the wait, with the remedy", function()
     local where

@@ -1,5 +1,5 @@
--- A finaliser kept a generator that the collector had finalised too, because it had not begun. When that began
--- and was dropped, nothing took it out of the list of those that have begun.
+-- A finaliser kept a generator that the collector had finalised too, because it had not begun. When that
+-- began and was dropped, nothing took it out of the list of those that have begun.
 local process = require("spec.helper.process")
 
 local SCRIPT = [[

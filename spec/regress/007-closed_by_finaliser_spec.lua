@@ -1,5 +1,5 @@
--- next_within made its wait after it had looked for the step. The collector ran there, and a finaliser closed the
--- generator, which forgot the step: the wait was for nothing, at address 0.
+-- next_within made its wait after it had looked for the step. The collector ran there, and a finaliser closed
+-- the generator, which forgot the step: the wait was for nothing, at address 0.
 local process = require("spec.helper.process")
 
 local SCRIPT = [[

@@ -1,7 +1,7 @@
--- A close of a stream opened a scope in the task that was in its step, to end the wait there. In the same turn a
--- third task took over the generator that waited, with the scopes that its body had opened, and so with that one:
--- it was left by the first task, while coroutines of the third still had it as their mark, or after the third had
--- ended and its memory was freed.
+-- A close of a stream opened a scope in the task that was in its step, to end the wait there. In the same
+-- turn a third task took over the generator that waited, with the scopes that its body had opened, and so
+-- with that one: it was left by the first task, while coroutines of the third still had it as their mark, or
+-- after the third had ended and its memory was freed.
 local process = require("spec.helper.process")
 
 -- `s` waits in g, which waits in h inside a time-out. One task closes s, another one g.
