@@ -118,7 +118,12 @@ function Nursery:spawn(fn, ...)
   self.born = self.born + 1
   local worker = setmetatable({ nursery = self, id = self.born }, Worker)
   self.workers[worker] = true
-  worker.task = task.spawn_daemon(work, worker, fn, ...)
+  local ok, spawned = pcall(task.spawn_daemon, work, worker, fn, ...)
+  if not ok then -- out of memory: nobody is to wait for it
+    self.workers[worker] = nil
+    error(spawned, 0)
+  end
+  worker.task = spawned
   worker.task.name = self.task_name
   task.adopt(worker.task, self.consumer)
   if not self:is_open() then worker.task:cancel("its stream was closed") end
