@@ -83,7 +83,7 @@ static int l_exit(lua_State *L) {
   int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
                                    : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
   struct rille_fiber *f = rille_fiber_of(L);
-  rille_stop(f->rt, status);
+  rille_stop(f->rt, status, "os.exit");
   if (f->can_wait && lua_isyieldable(L)) {
     f->task->exiting = true;
     rille_check_wait(L, "os.exit"); /* raises the signal that rille_stop has sent */

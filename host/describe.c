@@ -72,6 +72,14 @@ void rille_push_line(lua_State *L, lua_State *co) {
     lua_pushliteral(L, "?");
 }
 
+int rille_push_script(lua_State *L) {
+  lua_Debug ar;
+  if (script_level(L, 1, &ar) < 0)
+    return 0;
+  (void)lua_getinfo(L, "f", &ar);
+  return ar.currentline;
+}
+
 int rille_push_caller(lua_State *L) {
   lua_Debug ar;
   if (script_level(L, 1, &ar) < 0 && (lua_getstack(L, 1, &ar) == 0 || lua_getinfo(L, "l", &ar) == 0)) {

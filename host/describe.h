@@ -14,6 +14,9 @@ void rille_push_line(lua_State *L, lua_State *co);
  * line that it is at. If the host's own functions alone are there, the one that called; nil and 0: none. */
 int rille_push_caller(lua_State *L);
 
+/* The same of the script only: pushes nothing and returns 0 if no function of it is on the stack. */
+int rille_push_script(lua_State *L);
+
 /* luaL_error, but it blames the script's line, also if an embedded module has called the running function. */
 int rille_error(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -36,6 +36,24 @@ void rille_report_error(lua_State *L) { protected(L, print_error); }
 
 /* --- stacks --- */
 
+/* Adds to the text on top where task t was spawned, if no line of the script is on its stack: a task of a
+ * stream. */
+static void push_owner(lua_State *L, struct rille_task *t, const struct rille_fiber *leaf) {
+  if (leaf->L == NULL)
+    return;
+  rille_push_line(L, leaf->L);
+  bool told = lua_tostring(L, -1)[0] != '?';
+  lua_pop(L, 1);
+  if (told)
+    return;
+  lua_pushliteral(L, "\n");
+  rille_task_push_origin(L, t);
+  if (lua_isnil(L, -1))
+    lua_pop(L, 2);
+  else
+    lua_concat(L, 3);
+}
+
 /* Pushes the text with what task t waits for and its stack. */
 static void push_stack(lua_State *L, struct rille_task *t, const char *between) {
   rille_task_push_name(L, t);
@@ -44,6 +62,7 @@ static void push_stack(lua_State *L, struct rille_task *t, const char *between) 
   lua_pushfstring(L, "%s%s waits for %s", lua_tostring(L, -2), between, lua_tostring(L, -1));
   if (f->L != NULL)
     luaL_traceback(L, f->L, lua_tostring(L, -1), 0);
+  push_owner(L, t, f);
 }
 
 static int print_stack(lua_State *L) {

@@ -28,10 +28,7 @@ static void on_prepare(uv_prepare_t *prepare) {
 }
 
 static void on_signal(uv_signal_t *handle, int signum) {
-  struct rille *rt = handle->data;
-  if (!rt->stopping)
-    rt->why = signum == SIGINT ? "SIGINT" : "SIGTERM";
-  rille_stop(rt, 128 + signum);
+  rille_stop(handle->data, 128 + signum, signum == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
 static void start_signal(struct rille *rt, uv_signal_t *handle, int signum) {
@@ -114,11 +111,12 @@ static void cancel_tasks(struct rille *rt) {
     rille_task_cancel(LIST_ENTRY(l, struct rille_task, link));
 }
 
-void rille_stop(struct rille *rt, int status) {
+void rille_stop(struct rille *rt, int status, const char *why) {
   if (rt->stopping)
     return;
   rt->stopping = true;
   rt->status = status;
+  rt->why = why;
   limit_cleanup(rt);
   cancel_tasks(rt);
 }
@@ -135,14 +133,14 @@ static void deadlock(struct rille *rt) {
     return;
   }
   rille_report_tasks(rt, "deadlock: these tasks wait for what can never come");
-  rille_stop(rt, 1);
+  rille_stop(rt, 1, "deadlock");
 }
 
 /* What was printed reaches its reader before the program may wait. Nobody reads any more: end quietly,
  * as a program does that SIGPIPE ends. */
 static void flush(struct rille *rt) {
   if (fflush(stdout) != 0 && errno == EPIPE)
-    rille_stop(rt, 128 + SIGPIPE);
+    rille_stop(rt, 128 + SIGPIPE, "SIGPIPE");
 }
 
 /* Tasks are left to wait for: any, or such that keep the program alive. */

@@ -55,7 +55,7 @@ struct rille {
   bool strict;                /* warnings are errors of the program (strict.h) */
   bool warning;               /* a warning has begun, more of it is to come */
   bool stopping;              /* the program was told to end */
-  const char *why;            /* by what, such as "SIGINT": the reason of its tasks' signals; or NULL */
+  const char *why;            /* by what, such as "SIGINT": the reason of its tasks' signals */
   bool overdue;               /* and some task did not, in time */
   bool closing;               /* lua_close is under way */
 };
@@ -66,9 +66,9 @@ struct rille *rille_new(void);
 /* Runs until nothing is alive. */
 void rille_run(struct rille *rt);
 
-/* Cancels every task; rille_run returns `status` when they have ended, or after CLEANUP_SECONDS. The
- * first call counts. C only. */
-void rille_stop(struct rille *rt, int status);
+/* Cancels every task, for the reason `why`; rille_run returns `status` when they have ended, or after
+ * CLEANUP_SECONDS. The first call counts. C only. */
+void rille_stop(struct rille *rt, int status, const char *why);
 
 /* Takes it down. Returns the exit status: a finaliser may have changed it. */
 int rille_close(struct rille *rt);

@@ -16,7 +16,7 @@ void rille_strict_fail(struct rille *rt) {
     if (rt->status == EXIT_SUCCESS)
       rt->status = EXIT_FAILURE;
   } else {
-    rille_stop(rt, EXIT_FAILURE);
+    rille_stop(rt, EXIT_FAILURE, "a strict warning");
   }
 }
 

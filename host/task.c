@@ -251,7 +251,7 @@ static void settle(struct rille_task *t) {
       report_cleanup(t);
   } else if (failed && !is_awaited(t) && (!t->owned || out_of_memory(t))) {
     report_failure(t);
-    rille_stop(rt, 1);
+    rille_stop(rt, 1, "a task failed");
   }
 }
 
@@ -347,6 +347,20 @@ void rille_task_kill(struct rille_task *t, const char *why) {
 
 /* --- the binding --- */
 
+/* Pushes the function that spawns a task, and returns the line: the script's. A task that only the host's
+ * own Lua spawns, as one of a stream does the next, comes from where its parent does. */
+static int push_spawner(lua_State *L, struct rille_task *parent) {
+  int line = rille_push_script(L);
+  if (line != 0)
+    return line;
+  if (parent == NULL || parent->anchor == LUA_NOREF)
+    return rille_push_caller(L);
+  rille_task_push(L, parent);
+  (void)get_about(L, -1, SPAWNER);
+  lua_remove(L, -2);
+  return parent->line;
+}
+
 struct rille_task *rille_task_spawn(lua_State *L, int nargs, bool owned) {
   struct rille *rt = rille_of(L);
   struct rille_task *parent = rille_fiber_of(L)->task;
@@ -365,7 +379,7 @@ struct rille_task *rille_task_spawn(lua_State *L, int nargs, bool owned) {
   t->fiber.can_wait = true;
   lua_setiuservalue(L, -2, CO);
   luaL_setmetatable(L, TASK);
-  t->line = rille_push_caller(L);
+  t->line = push_spawner(L, parent);
   lua_setiuservalue(L, -2, ABOUT);
   lua_insert(L, base);
   rille_fiber_load(L, &t->fiber, nargs, true);

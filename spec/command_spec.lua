@@ -751,6 +751,17 @@ describe("SIGINT", function()
 end)
 
 describe("a program that waits for what can never come", function()
+  it("is the reason of the cancellation, and tells where the task of a stream comes from", function()
+    local result, path = run([[
+local rille = require "rille"
+local numbers = rille.channel():map(function(n) return n end, { n = 2 })
+print(pcall(numbers.next, numbers))
+]])
+    assert.equal("false\ttask 'main' was cancelled: deadlock\n", result.stdout)
+    has(result.stderr, "\ntask 'map of a stream' spawned at " .. path .. ":3 by task ")
+    assert.is_nil(result.stderr:find("spawned at rille/", 1, true), result.stderr)
+  end)
+
   it("is reported as a deadlock with status 1", function()
     local result = run([[
       local rille = require "rille"
