@@ -340,6 +340,19 @@ describe("stream.retry", function()
     has(story, "generator made at " .. made .. ", advanced by task '")
     has(story, "\nraised again in task '")
   end)
+
+  it("checks what its function 'backoff' returns", function()
+    local function wrong() error("wrong", 0) end
+    local function after(v)
+      local s = stream.retry(wrong, { backoff = function() return v end })
+      return caught(s.next, s)
+    end
+    local BAD = "bad result of the function 'backoff' of 'retry' ("
+    has(after(nil), BAD .. "number expected, got no value)")
+    has(after("1"), BAD .. "number expected, got string)")
+    for _, n in ipairs({ -1, 0 / 0, 1e9, math.huge }) do has(after(n), BAD .. "seconds out of range)") end
+    assert.equal("wrong", after(0))
+  end)
 end)
 
 describe("stream.take_until", function()

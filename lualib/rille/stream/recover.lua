@@ -105,9 +105,18 @@ local function backoff_complaint(backoff)
   if type(backoff) ~= "function" then return check.seconds_complaint(backoff) end
 end
 
+-- The seconds to wait after try `tried`.
+local function pause_after(tried, backoff)
+  if type(backoff) ~= "function" then return backoff or 0 end
+  local seconds = backoff(tried)
+  local complaint = check.seconds_complaint(seconds)
+  if complaint then error(("bad result of the function 'backoff' of 'retry' (%s)"):format(complaint), 0) end
+  return seconds
+end
+
 -- Waits before another try.
 local function pause(self, seconds)
-  if not seconds or seconds <= 0 then return end
+  if seconds == 0 then return end
   self.gate:wait(seconds)
   if self.closed then error("stream closed by another task", 0) end
 end
@@ -123,7 +132,7 @@ function recover.retry(genfn, options)
   local function make() return source.open_inner("retry", genfn()) end
   return stage.each(root("retry", new(nil, make, function(self, err)
     if tried >= times or not when(err, tried) then task.raise_again(err) end
-    pause(self, type(backoff) == "function" and backoff(tried) or backoff)
+    pause(self, pause_after(tried, backoff))
     tried = tried + 1
     return make
   end)))
