@@ -627,6 +627,7 @@ describe("stream.window", function()
     assert.same({ { 1, 2 }, { 4, 5 }, { 7, 8 } }, stream.range(1, 9):window(2, 3):collect())
     assert.same({ { 1, 2, 3 }, { 3, 4, 5 } }, stream.range(1, 6):window(3, 2):collect())
     assert.same({ { 1 }, { 4 } }, stream.range(1, 6):window(1, 3):collect())
+    assert.same({ { 1, 2 } }, stream.range(1, 6):window(2, math.maxinteger):collect())
   end)
 
   it("each list is a table of its own", function()

@@ -146,7 +146,7 @@ function change.window(src, n, pace)
       items[#items + 1] = v
       if #items < n then return upstream.pull() end
       local list = items
-      items = table.move(list, pace + 1, n, 1, {})
+      items = pace < n and table.move(list, pace + 1, n, 1, {}) or {}
       skip = math.max(pace - n, 0)
       return emit(list)
     end
