@@ -1291,4 +1291,25 @@ describe("close of a stream while another task waits in it", function()
     s:close()
     assert.equal("closed", s:status())
   end)
+
+  it("R46 R71 a shield around the steps does not keep a close by another task waiting", function()
+    local channel = rille.channel()
+    local makers = {
+      interval = function() return (stream.interval(60)) end,
+      buffer = function() return (stream.interval(60):buffer(2)) end,
+      channel = function() return (channel:map(same)) end,
+      catch = function() return (stream.interval(60):catch(error)) end,
+      retry = function() return (stream.retry(error, { backoff = 60 })) end,
+      tee = function() return (stream.interval(60):tee(1)) end,
+      generator = function() return stream.map(rille.generator(rille.sleep)(60), same) end,
+    }
+    for name, make in pairs(makers) do
+      local s = make()
+      local waiting = start(rille.shield, s.next, s)
+      s:close()
+      local ok, err = waiting:await()
+      assert.is_false(ok, name)
+      has(err, "closed by another task")
+    end
+  end)
 end)

@@ -12,6 +12,9 @@ local ending = {}
 ending.OPEN = { created = true, suspended = true }
 local OPEN = ending.OPEN
 
+--- What a step raises that another task has ended.
+ending.CLOSED = "stream closed by another task"
+
 --- Closes what a root holds, if that was not done yet.
 ---@param root rille.Stream
 ---@param err any in flight; nil for none
@@ -24,7 +27,8 @@ function ending.close_root(root, err, loop)
   end
 end
 
---- Ends a wait of another task in what a stream's root holds, if that can be done from outside.
+--- Ends a wait of another task in what a stream's root holds, if that can be done from outside. Unlike a
+--- signal (rille.stream.interrupt), that works in a shield too, and a generator's body sees its own signal.
 ---@param self rille.Stream
 ---@param err any in flight; nil for none
 ---@param loop table|nil the loop that closes the stream

@@ -5,8 +5,9 @@
 -- Owner:  the nursery owns the feeder's task and the source.
 -- Errors: those of the source are the nursery's.
 
+local TURN = require("rille.stream.stage").TURN
 local step = require("rille.stream.pipeline").step
-local timer = require "rille.host.timer"
+local turn = require("rille.host.timer").turn
 local waitlist = require "rille.host.waitlist"
 
 ---@class rille.Feed
@@ -24,8 +25,6 @@ local waitlist = require "rille.host.waitlist"
 ---@field private room rille.Waitlist the feeder waits here until more are wanted
 local Feed = {}
 Feed.__index = Feed
-
-local TURN = 1024 -- items of a source that never waits, before the loop gets its turn (R27)
 
 -- Takes in an item, or the end. Returns false when it was the last.
 local function arrive(feed, v, ...)
@@ -45,7 +44,7 @@ local function run(feed)
   repeat
     while feed.tail >= feed.wanted do feed.room:wait() end
     taken = taken + 1
-    if taken % TURN == 0 then timer.sleep(0) end
+    if taken % TURN == 0 then turn() end
   until not arrive(feed, step(feed.source))
 end
 

@@ -135,7 +135,7 @@ local function leave(own, err)
   if not ending.OPEN[self.state] then return end
   local ok, failure = pcall(ending.release, self, err, leaving.loop)
   if not ok then leaving.failure = { failure } end -- whoever closes the stream raises it
-  if not failed or leaving.scope then error("stream closed by another task", 0) end
+  if not failed or leaving.scope then error(ending.CLOSED, 0) end
 end
 
 function Lock.__close(own, err)

@@ -162,7 +162,7 @@ end
 
 --- Raises why nothing more becomes ready: the first error, with its story, or that the stream was closed.
 function Nursery:check()
-  if self.closed then error("stream closed by another task", 0) end
+  if self.closed then error(ending.CLOSED, 0) end
   if self.cause then
     self.reported = true
     pass(self.cause.failure[1])

@@ -13,8 +13,6 @@ local lock_of = require("rille.stream.lock").of
 local task = require "rille.host.task"
 local waitlist = require "rille.host.waitlist"
 
-local CLOSED = "stream closed by another task"
-
 ---@class rille.PendingStep
 ---@field private task rille.Task
 ---@field private pull nil|fun(): ... the step of its stream, put together
@@ -105,7 +103,7 @@ function patience.deliver(self, pending)
     self.pending = nil
     if pending.lock == lock_of(self) and ending.OPEN[self.state] then self.pull = pending.pull end
   end
-  if pending.settled and pending.task:status() == "cancelled" then error(CLOSED, 0) end
+  if pending.settled and pending.task:status() == "cancelled" then error(ending.CLOSED, 0) end
   pending.settled = true
   return pending.task:await()
 end

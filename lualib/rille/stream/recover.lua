@@ -118,7 +118,7 @@ end
 local function pause(self, seconds)
   if seconds == 0 then return end
   self.gate:wait(seconds)
-  if self.closed then error("stream closed by another task", 0) end
+  if self.closed then error(ending.CLOSED, 0) end
 end
 
 --- The items of genfn(); when that fails, those of genfn() anew, from its start.

@@ -5,7 +5,7 @@
 --         replace one in flight.
 
 local check = require "rille.stream.check"
-local close_root = require("rille.stream.ending").close_root
+local ending = require "rille.stream.ending"
 local fault = require "rille.host.fault"
 local is_generator_function = require("rille.host.generator").is_generator_function
 local pipeline = require "rille.stream.pipeline"
@@ -13,7 +13,7 @@ local stage = require "rille.stream.stage"
 local Stream = require "rille.stream.protocol"
 local turn = require("rille.host.timer").turn
 
-local TURN = stage.TURN
+local close_root, TURN = ending.close_root, stage.TURN
 
 local EXPECTED = "expected a stream, a generator function, an iterator function or a list, got %s"
 
@@ -38,7 +38,7 @@ end
 
 local function no_item() return nil end
 
-local function closed_by_another() error("stream closed by another task", 0) end
+local function closed_by_another() error(ending.CLOSED, 0) end
 
 -- Closes v, while another task may wait in it, if v is such that this ends the wait.
 local function interrupt_value(v, err, loop)

@@ -63,7 +63,7 @@ local function branch(self, guard)
         end
         want(self)
         self.nursery:wait()
-        if interrupted then error("stream closed by another task", 0) end
+        if interrupted then error(ending.CLOSED, 0) end
       end
       local values = at.values
       at = at.following

@@ -7,6 +7,7 @@
 
 local check = require "rille.stream.check"
 local check_source = require("rille.stream.source").check
+local ending = require "rille.stream.ending"
 local fault = require "rille.host.fault"
 local new_feed = require("rille.stream.feed").new
 local nursery = require "rille.stream.nursery"
@@ -54,7 +55,7 @@ function time.interval(seconds, options)
       due = due or now + seconds
       if now < due then
         gate:wait(due - now)
-        if interrupted then error("stream closed by another task", 0) end
+        if interrupted then error(ending.CLOSED, 0) end
         now = timer.now()
       end
       due = schedule(due, now, seconds)
