@@ -1,6 +1,7 @@
 -- rille.test.clock: virtual time. What would take hours here takes none, or the run never ends.
 local http = require "rille.http"
 local host_server = require "rille.host.server"
+local expect = require "spec.helper.expect"
 local rille = require "rille"
 local stream = require "rille.stream"
 local waitlist = require "rille.host.waitlist"
@@ -9,15 +10,7 @@ local raw_client = dofile("spec/helper/raw_client.lua")
 
 local HOUR = 3600
 
-local function has(text, part)
-  assert.is_truthy(tostring(text):find(part, 1, true), ("%q is not in %q"):format(part, tostring(text)))
-end
-
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
+local caught, has = expect.caught, expect.has
 
 -- A task that logs its name after so many seconds.
 local function sleeper(log, name, seconds)

@@ -1,23 +1,11 @@
 -- stream.yield_from: a body that hands its consumer on to another generator, or any other source.
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
+local expect = require("spec.helper.expect")
 local rille = require("rille")
 local stream = require("rille.stream")
+
+local caught, has, closer = expect.caught, expect.has, expect.closer
 local yield_from = stream.yield_from
-
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
-
-local function has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
-local function closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
 
 local function items_of(g)
   local items = {}

@@ -1,25 +1,20 @@
 -- What is told of tasks: rille.tasks, the tree that SIGUSR1 prints, and RILLE_DEBUG=strict.
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
+local expect = require("spec.helper.expect")
 local rille = require("rille")
 local process = require("spec.helper.process")
+
+local has, until_waiting = expect.has, expect.until_waiting
 
 local function here()
   local info = debug.getinfo(2, "Sl")
   return info.short_src .. ":" .. info.currentline
 end
 
-local function has(text, part)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
 local function entry_of(task)
   for _, entry in ipairs(rille.tasks()) do
     if entry.task == task then return entry end
   end
-end
-
-local function until_waiting(task)
-  while task:status() ~= "waiting" do rille.sleep(0) end
 end
 
 -- Tasks that end with the block.

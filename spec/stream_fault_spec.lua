@@ -6,13 +6,14 @@ local rille = require("rille")
 local stream = require("rille.stream")
 local fault = require("rille.host.fault")
 local task = require("rille.host.task")
+local expect = require("spec.helper.expect")
 local helper = require("spec.helper.streams")
 local contract = require("spec.helper.contract")
 local here = require("spec.helper.expect").here
 
-local caught, has, same_object, refuses = helper.caught, helper.has, helper.same_object, helper.refuses
+local caught, has, same_object, refuses = expect.caught, expect.has, expect.same_object, helper.refuses
 local logged, stuck, timed, times = helper.logged, helper.stuck, helper.timed, helper.times
-local spawn, waiting, outcome, turns = helper.spawn, helper.waiting, helper.outcome, helper.turns
+local spawn, waiting, outcome, turns = helper.spawn, helper.waiting, helper.outcome, expect.turns
 
 local EXPECTED = "expected a stream, a generator function, an iterator function or a list, got "
 
@@ -392,7 +393,7 @@ describe("stream.take_until", function()
   it("cleanup of the step that was cancelled is done before the end arrives", function()
     local clock <close> = rille.test.clock()
     local s = stream.take_until(rille.generator(function()
-      local _ <close> = helper.closer(function() rille.sleep(7) end)
+      local _ <close> = expect.closer(function() rille.sleep(7) end)
       rille.sleep(60)
     end), function() rille.sleep(1) end)
     assert.is_nil((s:next()))

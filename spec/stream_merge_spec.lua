@@ -5,11 +5,12 @@ local rille = require("rille")
 local stream = require("rille.stream")
 local fault = require("rille.host.fault")
 local task = require("rille.host.task")
+local expect = require("spec.helper.expect")
 local helper = require("spec.helper.streams")
 local contract = require("spec.helper.contract")
 
-local caught, has, same_object, refuses = helper.caught, helper.has, helper.same_object, helper.refuses
-local items, logged, stuck, turns = helper.items, helper.logged, helper.stuck, helper.turns
+local caught, has, same_object, refuses = expect.caught, expect.has, expect.same_object, helper.refuses
+local items, logged, stuck, turns = helper.items, helper.logged, helper.stuck, expect.turns
 local timed, times = helper.timed, helper.times
 
 local EXPECTED = "expected a stream, a generator function, an iterator function or a list, got "
@@ -91,7 +92,7 @@ describe("stream.merge", function()
     local first, log = fault.new("EX", "first"), {}
     local function cleanup(name, seconds, err)
       return rille.generator(function()
-        local _ <close> = helper.closer(function()
+        local _ <close> = expect.closer(function()
           rille.sleep(seconds)
           log[#log + 1] = name
           if err then error(err, 0) end
@@ -364,7 +365,7 @@ local function inner(log, turns_of)
     return rille.generator(function()
       at.now = at.now + 1
       at.most = math.max(at.most, at.now)
-      local _ <close> = helper.closer(function()
+      local _ <close> = expect.closer(function()
         rille.sleep(0)
         at.now = at.now - 1
         log[#log + 1] = v
@@ -533,7 +534,7 @@ describe("stream.switch_map", function()
     local s = stream.switch_map(timed(0, "a", 2, "b", 4, "c"), function(v)
       log[#log + 1] = v .. " begins at " .. helper.round(clock:now())
       return rille.generator(function()
-        local _ <close> = helper.closer(function()
+        local _ <close> = expect.closer(function()
           rille.sleep(0.5)
           log[#log + 1] = v .. " ends at " .. helper.round(clock:now())
         end)

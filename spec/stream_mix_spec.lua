@@ -5,10 +5,11 @@ local rille = require("rille")
 local stream = require("rille.stream")
 local fault = require("rille.host.fault")
 local task = require("rille.host.task")
+local expect = require("spec.helper.expect")
 local helper = require("spec.helper.streams")
 local process = dofile("spec/helper/process.lua")
 
-local turns = helper.turns
+local turns = expect.turns
 
 local function wait_some(...)
   turns(math.random(0, 2))

@@ -6,12 +6,13 @@ local rille = require("rille")
 local stream = require("rille.stream")
 local fault = require("rille.host.fault")
 local task = require("rille.host.task")
+local expect = require("spec.helper.expect")
 local helper = require("spec.helper.streams")
 local contract = require("spec.helper.contract")
 
-local caught, has, same_object, refuses = helper.caught, helper.has, helper.same_object, helper.refuses
+local caught, has, same_object, refuses = expect.caught, expect.has, expect.same_object, helper.refuses
 local logged, stuck, timed, times = helper.logged, helper.stuck, helper.timed, helper.times
-local spawn, waiting, outcome, turns = helper.spawn, helper.waiting, helper.outcome, helper.turns
+local spawn, waiting, outcome, turns = helper.spawn, helper.waiting, helper.outcome, expect.turns
 
 -- A source of 1 .. n that counts what was taken from it in `count.taken`.
 local function counted(count, n)
@@ -651,7 +652,7 @@ describe("stream.producer", function()
   it("R38 R37 an error of fn's cleanup surfaces at the break; one of the body wins", function()
     local function make()
       return stream.producer(function(emit)
-        local _ <close> = helper.closer(function() error("cleanup", 0) end)
+        local _ <close> = expect.closer(function() error("cleanup", 0) end)
         emit(1)
         rille.sleep(60)
       end)

@@ -5,13 +5,14 @@ local rille = require("rille")
 local stream = require("rille.stream")
 local task = require("rille.host.task")
 local fault = require("rille.host.fault")
+local expect = require("spec.helper.expect")
 local helper = require("spec.helper.streams")
 
 local EXPECTED = "expected a stream, a generator function, an iterator function or a list, got "
 
-local caught, has, blames = helper.caught, helper.has, helper.blames
-local closer, logged = helper.closer, helper.logged
-local items, turns = helper.items, helper.turns
+local caught, has, blames = expect.caught, expect.has, helper.blames
+local closer, logged = expect.closer, helper.logged
+local items, turns = helper.items, expect.turns
 
 local function double(v) return v * 2 end
 local function even(v) return v % 2 == 0 end

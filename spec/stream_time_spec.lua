@@ -5,13 +5,14 @@ local rille = require("rille")
 local stream = require("rille.stream")
 local fault = require("rille.host.fault")
 local task = require("rille.host.task")
+local expect = require("spec.helper.expect")
 local helper = require("spec.helper.streams")
 local contract = require("spec.helper.contract")
 local here = require("spec.helper.expect").here
 
-local caught, has, same_object = helper.caught, helper.has, helper.same_object
+local caught, has, same_object = expect.caught, expect.has, expect.same_object
 local bad, refuses, refuses_seconds = helper.bad, helper.refuses, helper.refuses_seconds
-local turns, timed, times = helper.turns, helper.timed, helper.times
+local turns, timed, times = expect.turns, helper.timed, helper.times
 
 -- A source that has ended: what methods are called on to see their arguments refused.
 local function source() return (stream.from({ 1 })) end
@@ -269,7 +270,7 @@ describe("stream.timeout", function()
   it("waits for the cleanup of the step, however long, before the error arrives", function()
     local clock <close> = rille.test.clock()
     local g = rille.generator(function()
-      local _ <close> = helper.closer(function() rille.sleep(7) end)
+      local _ <close> = expect.closer(function() rille.sleep(7) end)
       rille.sleep(60)
     end)
     local s = g():timeout(1)
@@ -280,7 +281,7 @@ describe("stream.timeout", function()
   it("an error of the cleanup is suppressed", function()
     local clock <close> = rille.test.clock()
     local g = rille.generator(function()
-      local _ <close> = helper.closer(function() error("cleanup", 0) end)
+      local _ <close> = expect.closer(function() error("cleanup", 0) end)
       rille.sleep(60)
     end)
     local s = g():timeout(1)

@@ -1,36 +1,21 @@
 -- next_within: a step that may outlive the patience of its caller, of generators, streams and channels.
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
+local expect = require("spec.helper.expect")
 local rille = require("rille")
 local stream = require("rille.stream")
 local task = require("rille.host.task")
 
+local caught, has, closer = expect.caught, expect.has, expect.closer
+local turns = expect.turns
+
 local BY_ANOTHER = "generator closed by another task"
 
-local function caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error, got " .. tostring(r[2]))
-  return r[2]
-end
-
-local function has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
-local function closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
-
-local function turns(n)
-  for _ = 1, n or 5 do rille.sleep(0) end
-end
-
--- A place where one task waits until it is opened.
+-- A place where one task waits until it is opened; reports name a line of this file.
 local function new_gate()
   local resume
   return {
     wait = function() rille.callback(function(r) resume = r end) end,
-    open = function(...) resume(...) end,
+    open = function() resume() end,
   }
 end
 

@@ -8,11 +8,12 @@ local rille = require "rille"
 local stream = require "rille.stream"
 local task = require "rille.host.task"
 local fault = require "rille.host.fault"
+local expect = require "spec.helper.expect"
 local helper = require "spec.helper.streams"
 
 local it = busted.it
-local caught, has, same_object = helper.caught, helper.has, helper.same_object
-local closer, logged, stuck, turns = helper.closer, helper.logged, helper.stuck, helper.turns
+local caught, has, same_object = expect.caught, expect.has, expect.same_object
+local closer, logged, stuck, turns = expect.closer, helper.logged, helper.stuck, expect.turns
 
 local NAMES = { "a", "b", "c" }
 

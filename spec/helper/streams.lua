@@ -1,29 +1,14 @@
 -- What the specs of streams share: sources that can be watched, and looks at what comes out of them.
-local rille = require "rille"
 local assert = require "luassert"
+local expect = require "spec.helper.expect"
+local rille = require "rille"
 
 local lib = {}
-
---- The error of f.
-function lib.caught(f, ...)
-  local r = table.pack(pcall(f, ...))
-  assert.is_false(r[1], "expected an error")
-  return r[2]
-end
-
-function lib.has(text, part)
-  text = tostring(text)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
-function lib.same_object(a, b)
-  assert.is_true(rawequal(a, b), ("%s is not %s"):format(tostring(b), tostring(a)))
-end
 
 --- The error of f must blame the first line of its body.
 function lib.blames(f, expected)
   local info = debug.getinfo(f, "S")
-  assert.equal(("%s:%d: %s"):format(info.short_src, info.linedefined + 1, expected), lib.caught(f))
+  assert.equal(("%s:%d: %s"):format(info.short_src, info.linedefined + 1, expected), expect.caught(f))
 end
 
 --- The text of an error about an argument.
@@ -36,7 +21,7 @@ function lib.refuses(values, position, name, expected, call)
   local info = debug.getinfo(call, "S")
   local start = ("%s:%d: %s"):format(info.short_src, info.linedefined, lib.bad(position, name, expected))
   for _, v in ipairs(values) do
-    local err = lib.caught(call, v)
+    local err = expect.caught(call, v)
     assert.equal(start, tostring(err):sub(1, #start))
   end
 end
@@ -52,15 +37,6 @@ function lib.refuses_counts(position, name, call)
   lib.refuses(wrong, position, name, "an integer >= 1 expected, got ", call)
 end
 
-function lib.closer(f)
-  return setmetatable({}, { __close = function(_, err) f(err) end })
-end
-
--- Lets other tasks run for some turns of the loop.
-function lib.turns(n)
-  for _ = 1, n do rille.sleep(0) end
-end
-
 --- All values of all items.
 function lib.items(...)
   local all = {}
@@ -70,7 +46,7 @@ end
 
 --- A closing value that adds `name` to the log, after a wait.
 function lib.leaves(log, name)
-  return lib.closer(function()
+  return expect.closer(function()
     rille.sleep(0)
     log[#log + 1] = name
   end)
@@ -107,7 +83,7 @@ function lib.failing(log, name, n, err)
   return (rille.generator(function()
     local _ <close> = lib.leaves(log, name)
     for i = 1, n do coroutine.yield(i) end
-    lib.turns(3)
+    expect.turns(3)
     error(err, 0)
   end)())
 end
@@ -162,7 +138,7 @@ function lib.spawn(f, ...) return rille.spawn(pcall, f, ...) end
 --- One in which f has begun to wait.
 function lib.waiting(f, ...)
   local t = lib.spawn(f, ...)
-  lib.turns(5)
+  expect.turns()
   assert.equal("waiting", t:status())
   return t
 end
