@@ -20,9 +20,24 @@ local rille = {}
 ---@class rille.Task
 ---@field name string what reports call it; by default where it was spawned
 ---@field await fun(self: rille.Task): ... waits for the end; the results, or raises what the task raised
----@field join fun(self: rille.Task) waits for the end, however the task ends
+---@field join fun(self: rille.Task, seconds?: number): boolean waits for the end, whatever it is, or so long
 ---@field cancel fun(self: rille.Task, reason?: string) sends the signal that ends it (R61); idempotent
 ---@field status fun(self: rille.Task): "ready"|"running"|"waiting"|"done"|"failed"|"cancelled"
+
+--- What a generator function returns.
+---@class rille.Generator: rille.StreamOperators
+---@field next fun(self: rille.Generator, ...: any): ... the next item; sends the arguments to the yield (R20)
+---@field next_within fun(self: rille.Generator, seconds: number): ... nil, "timeout" if it takes longer (R67)
+---@field throw fun(self: rille.Generator, err: any): ... raises err at the pending yield; the next item
+---@field close fun(self: rille.Generator): ... ends it and its cleanup; what the body returns then (R42, R52)
+---@field each fun(self: rille.Generator): ... the four values of a loop that closes it
+---@field keep fun(self: rille.Generator): fun(): ... an iterator for a loop that leaves it open (R58)
+---@field status fun(self: rille.Generator): rille.GeneratorStatus
+---@field result fun(self: rille.Generator): ... what the body has returned; nothing before
+---@overload fun(): ...
+
+---@alias rille.GeneratorStatus
+---| "created"|"suspended"|"running"|"waiting"|"closing"|"exhausted"|"closed"|"failed"
 
 ---@class rille.Error
 ---@field code string "ECONNREFUSED", "ETIMEDOUT", "ECANCELED", "EPROTO", "EJSON" ...
@@ -44,14 +59,22 @@ rille.spawn = task.spawn
 
 --- Runs `fn(group)` and waits for the children that it starts with `group:spawn(f, ...)`. The first error
 --- cancels the others, waits for their cleanup, then is raised.
+---@param fn fun(group: rille.Group): ...
+---@return ... the results of fn
 rille.group = group.group
 
 --- Runs the functions of a table concurrently, at most `n` at a time; each one's first result is under its
 --- key. The first error cancels the rest.
+---@param fns table<any, fun(): any>
+---@param options? { n: integer? } without limit by default
+---@return table<any, any> results
 rille.all = group.all
 
 --- Runs the functions of a table; the first to finish wins and the others are cancelled and cleaned up.
 --- Returns its key and its results, or raises its error.
+---@param fns table<any, fun(): ...>
+---@return any key
+---@return any ... results
 rille.race = group.race
 
 --- Runs `fn(...)`; raises ETIMEDOUT if it is not done in time, whatever it makes of the signal (R64, R70).

@@ -11,7 +11,7 @@ local waitlist = require "rille.host.waitlist"
 
 ---@class rille.Group
 ---@field private keeper { [1]: thread } the coroutine that waits for the children
----@field private scope userdata inside which the body runs
+---@field private scope rille.Scope inside which the body runs
 ---@field private children table<table, true> the entries of those that have not ended
 ---@field private failed { err: any }[] what went wrong in the children, in that order
 ---@field private closing boolean a failure, a winner or a signal from outside ends the group

@@ -9,6 +9,12 @@
 
 local waitlist = require "rille.host.waitlist"
 
+---@class rille.Waitlist of host/waitlist.c
+---@field wait fun(self: rille.Waitlist, seconds?: number): boolean parks; false if the time was over
+---@field wake fun(self: rille.Waitlist, n?: integer): integer lets n waiters go on, 1 by default; how many
+---@field wake_all fun(self: rille.Waitlist): integer
+---@field check fun(self: rille.Waitlist) raises if the caller could not wait
+
 ---@class rille.Waiters the ring's head
 ---@field private name string what a wait is called in reports
 ---@field private following rille.Waiter|rille.Waiters

@@ -7,6 +7,12 @@
 local cancel_scope = require "rille.host.cancel_scope"
 local task = require "rille.host.task"
 
+---@class rille.Scope of host/cancel_scope.c
+---@field run fun(self: rille.Scope, fn: fun(...): ..., ...: any): string, ... how fn ended, and with what
+---@field cancel fun(self: rille.Scope) sends its signal to what runs inside; idempotent
+---@field strike fun(self: rille.Scope, task: rille.Task): boolean sends its signal to a task that waits
+---@field leave fun(self: rille.Scope) idempotent
+
 local interrupt = {}
 
 -- The functions that take steps. The first argument of each is the stream.
