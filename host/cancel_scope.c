@@ -2,7 +2,8 @@
  * binding rille.host.cancel_scope.
  * Model:  a scope is a userdata that runs a function inside itself, under a protected call of its own.
  *         Its signal is raised in that function only, and ends here: whoever opened the scope reports
- *         its own outcome, whatever the function made of the signal.
+ *         its own outcome, whatever the function made of the signal. A scope may also be opened in another
+ *         task that waits, to end that wait (strike); it runs nothing, and who is struck leaves it.
  * Owner:  while it is open, the stack of the coroutine that opened it and the registry keep the userdata;
  *         it leaves that, and its deadline the heap, when it is closed, or when its task ends without it.
  * Errors: timeout raises ETIMEDOUT. An error of the function that is not the signal goes on, or, if the

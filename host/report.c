@@ -168,10 +168,10 @@ static int l_tasks(lua_State *L) {
 
 /* --- the tree --- */
 
-/* The words are Lua's: rille.tree makes them of the list. */
+/* The words are Lua's: rille.task_tree makes them of the list. */
 static int print_tree(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_getfield(L, -1, "rille.tree");
+  lua_getfield(L, -1, "rille.task_tree");
   lua_call(L, 0, 1);
   (void)l_tasks(L);
   lua_call(L, 1, 1);

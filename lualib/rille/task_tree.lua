@@ -1,4 +1,4 @@
---- rille.tree: the tree of the live tasks in words (internal; printed when SIGUSR1 comes).
+--- rille.task_tree: the tree of the live tasks in words (internal; printed when SIGUSR1 comes).
 -- Model: a task stands under the one that spawned it, the oldest first; one whose parent has ended stands at
 --        the left. The depth of the tree is the script's: there is no recursion, and indentation has an end.
 -- Owner: nothing is kept.
