@@ -302,6 +302,17 @@ void rille_fiber_make_room(lua_State *L, struct rille_fiber *f) {
   luaL_error(L, "too many results to resume");
 }
 
+int rille_fiber_push_top(lua_State *L, const struct rille_fiber *f, int n) {
+  luaL_checkstack(L, n, "too many results");
+  if (!lua_checkstack(f->L, n))
+    return luaL_error(L, "too many results");
+  int top = lua_gettop(f->L);
+  for (int i = top - n + 1; i <= top; i++)
+    lua_pushvalue(f->L, i);
+  lua_xmove(f->L, L, n);
+  return n;
+}
+
 bool rille_fiber_kill(lua_State *L, struct rille_fiber *f) {
   lua_State *co = f->L;
   if (co == NULL)

@@ -190,6 +190,9 @@ static inline int rille_fiber_take(lua_State *L, struct rille_fiber *f) {
   return n;
 }
 
+/* Pushes copies of the n values on top of f's coroutine, and returns n. */
+int rille_fiber_push_top(lua_State *L, const struct rille_fiber *f, int n);
+
 /* Ends f's coroutine where it stands, with lua_resetthread: its <close> variables run now and cannot
  * wait. Returns false, with the error pushed on L, if one of them failed. */
 bool rille_fiber_kill(lua_State *L, struct rille_fiber *f);

@@ -94,18 +94,7 @@ int rille_generator_raise_closed(lua_State *L, struct rille_generator *g) {
 }
 
 int rille_generator_push_results(lua_State *L, struct rille_generator *g) {
-  lua_State *co = g->fiber.L;
-  int n = g->fiber.count;
-  if (co == NULL || n == 0)
-    return 0;
-  luaL_checkstack(L, n, "too many results");
-  if (!lua_checkstack(co, n))
-    return luaL_error(L, "too many results");
-  int top = lua_gettop(co);
-  for (int i = top - n + 1; i <= top; i++)
-    lua_pushvalue(co, i);
-  lua_xmove(co, L, n);
-  return n;
+  return g->fiber.L == NULL ? 0 : rille_fiber_push_top(L, &g->fiber, g->fiber.count);
 }
 
 int rille_generator_pass_error(lua_State *L, struct rille_generator *g) {

@@ -430,21 +430,14 @@ static struct rille_task *check_task(lua_State *L) { return rille_task_check_arg
 
 int rille_task_push_results(lua_State *L, int index) {
   struct rille_task *t = lua_touserdata(L, index);
-  lua_State *co = t->fiber.L;
   if (t->cancelled) {
     if (get_about(L, index, SIGNAL) == LUA_TNIL)
       rille_fault_push(L, "ECANCELED", "a task was cancelled");
     return lua_error(L);
   }
-  int n = t->fiber.outcome == RILLE_FAILED ? 1 : t->fiber.count;
-  luaL_checkstack(L, n, "too many results");
-  if (!lua_checkstack(co, n))
-    return luaL_error(L, "too many results");
-  int top = lua_gettop(co);
-  for (int i = top - n + 1; i <= top; i++)
-    lua_pushvalue(co, i);
-  lua_xmove(co, L, n);
-  return t->fiber.outcome == RILLE_FAILED ? rille_fiber_pass_error(L, "awaited by") : n;
+  bool failed = t->fiber.outcome == RILLE_FAILED;
+  int n = rille_fiber_push_top(L, &t->fiber, failed ? 1 : t->fiber.count);
+  return failed ? rille_fiber_pass_error(L, "awaited by") : n;
 }
 
 /* What await and join return: the outcome, or whether the task has ended. It is at index 1. */

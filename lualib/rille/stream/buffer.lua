@@ -35,10 +35,7 @@ end
 
 local function take(self)
   local feed = self.feed
-  while feed:count() == 0 do
-    if feed.ended then return nil end
-    self.nursery:wait()
-  end
+  if not feed:await() then return nil end
   if not self.overflow then feed:want(self.n + 1) end -- this one, and n ahead
   return feed:take()
 end

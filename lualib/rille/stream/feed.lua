@@ -69,6 +69,16 @@ function Feed:take()
   return table.unpack(values, 1, values.n)
 end
 
+--- Waits until an item is there.
+---@return boolean false at the end of the source
+function Feed:await()
+  while self.head == self.tail do
+    if self.ended then return false end
+    self.nursery:wait()
+  end
+  return true
+end
+
 --- Counts an item as delivered that was dealt with when it arrived, and wakes the consumer.
 function Feed:pass()
   self.tail, self.head = self.tail + 1, self.head + 1

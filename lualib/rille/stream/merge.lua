@@ -125,10 +125,7 @@ local function take_winner(self)
   end
   local feed = self.winner
   feed:want(1)
-  while feed:count() == 0 do
-    if feed.ended then return nil end
-    self.nursery:wait()
-  end
+  if not feed:await() then return nil end
   return feed:take()
 end
 

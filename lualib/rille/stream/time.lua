@@ -101,7 +101,7 @@ end
 
 -- Waits until the feed has an item or has ended, for so long. Returns false if the time is over.
 local function wait_for(self, feed, deadline)
-  while feed.ended == false and feed:count() == 0 do
+  while not feed.ended and feed:count() == 0 do
     local left = deadline - timer.now()
     if left <= 0 or not self.nursery:wait(left) and deadline <= timer.now() then
       return feed.ended or feed:count() > 0
@@ -122,10 +122,7 @@ end
 
 local function take_debounced(self)
   local feed = self.feed
-  while feed:count() == 0 do
-    if feed.ended then return nil end
-    self.nursery:wait()
-  end
+  if not feed:await() then return nil end
   while not feed.ended and self.nursery:is_open() do
     local left = self.arrived + self.seconds - timer.now()
     if left <= 0 then break end
@@ -207,10 +204,7 @@ end
 
 local function take_batch(self)
   local feed = self.feed
-  while feed:count() == 0 do
-    if feed.ended then return nil end
-    self.nursery:wait()
-  end
+  if not feed:await() then return nil end
   while feed:count() < self.n and not feed.ended and self.nursery:is_open() do
     local left = self.times[1] + self.seconds - timer.now()
     if left <= 0 then break end
