@@ -56,7 +56,7 @@ local function starting(o)
     assert.is_true(r.n == 4 and rawequal(r[1], r[2]) and r[3] == nil and rawequal(r[1], r[4]))
     turns(3)
     assert.is_false(ran)
-    assert.equal(before, task.count())
+    assert.is_true(task.count() <= before, "a task was started") -- one of an earlier spec may have ended
     assert.equal("created", r[1]:status())
     r[1]:close()
     turns(3)
@@ -76,7 +76,7 @@ local function starting(o)
     has(caught(table.sort, { 3, 2, 1 }, function() return s:next() end), "table.sort")
     turns(3)
     assert.is_false(ran)
-    assert.equal(before, task.count())
+    assert.is_true(task.count() <= before, "a task was started") -- one of an earlier spec may have ended
   end)
 
   if o.late then return end
@@ -193,7 +193,7 @@ local function closing(o)
       turns(3)
       break
     end
-    assert.equal(before, task.count())
+    assert.is_true(task.count() <= before, "a task is left") -- one of an earlier spec may have ended
     assert.same(names(o), helper.sorted(log))
   end)
 
@@ -286,7 +286,7 @@ local function closing(o)
       turns(5)
     end
     assert.same(names(o), helper.sorted(log))
-    assert.equal(before, task.count())
+    assert.is_true(task.count() <= before, "a task is left") -- one of an earlier spec may have ended
   end)
 end
 
