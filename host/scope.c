@@ -86,11 +86,20 @@ static void note_wait(lua_State *L, struct rille_task *t, bool own, const char *
   rille_fault_add(L, -2);
 }
 
+/* The task goes on catching the signal; or the time for cleanup is over, which the loop would tell if the
+ * task let it have its turn. */
+static bool is_hopeless(const struct rille_task *t, const struct rille_scope *s) {
+  const struct rille_deadline *limit = &t->fiber.rt->cleanup;
+  if (s->ends || s->swallowed == 0)
+    return false;
+  return s->swallowed >= RILLE_SWALLOW_LIMIT || (limit->index != 0 && limit->at <= (double)uv_hrtime() / 1e9);
+}
+
 void rille_task_check(lua_State *L, struct rille_task *t, const char *what) {
   struct rille_scope *s = due_scope(t);
   if (s == NULL)
     return;
-  if (s->swallowed >= RILLE_SWALLOW_LIMIT && !s->ends && rille_fiber_of(L)->can_wait && lua_isyieldable(L)) {
+  if (is_hopeless(t, s) && rille_fiber_can_wait(L)) {
     t->killed = true;
     t->leaf = rille_fiber_of(L);
     t->fiber.rt->waiting = true;

@@ -116,7 +116,8 @@ end
 
 -- The wait in the step was ended by a signal, which ends here: what err is else went wrong on the way out.
 local function take_back(leaving, err)
-  if not task.signalled(err) then leaving.failure = leaving.failure or { err } end
+  local clean = err == nil or task.signalled(err) -- nil: the task was killed
+  if not clean then leaving.failure = leaving.failure or { err } end
   leaving.scope:leave()
 end
 

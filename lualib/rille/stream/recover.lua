@@ -51,6 +51,11 @@ local function interrupt(self)
   if base and base.interrupt then base.interrupt() end
 end
 
+-- Lua allows about 200 protected calls within each other. What fails for that is not the source.
+local function is_too_deep(err)
+  return type(err) == "string" and err:find("C stack overflow", 1, true) ~= nil
+end
+
 local function root(name, self)
   local made = stage.root(name)
   function made.closer(err, loop) return close(self, err, loop) end
@@ -58,7 +63,7 @@ local function root(name, self)
   function made.produce(emit, finish)
     local function relay(ok, v, ...)
       if not ok then
-        if self.closed or task.signalled(v) then error(v, 0) end
+        if self.closed or task.signalled(v) or is_too_deep(v) then error(v, 0) end
         self.current = nil
         self.make = self:handle(v)
         return relay(pcall(advance, self))

@@ -12,6 +12,8 @@ local new_feed = require("rille.stream.feed").new
 local nursery = require "rille.stream.nursery"
 local stage = require "rille.stream.stage"
 
+local MOST = 200 -- they are results of one call, and have names in the script
+
 ---@class rille.Tee
 ---@field nursery rille.Nursery
 ---@field source rille.Stream
@@ -82,6 +84,7 @@ return function(src, n)
   local source = check_source(src, 1, "tee")
   n = check.optional(src, n)
   n = n == nil and 2 or check.count(n, 2, "tee", 1)
+  check.expect(n <= MOST, 2, "tee", ("at most %d"):format(MOST), n)
   local self = { nursery = nursery.new("tee", { source }), source = source, last = {}, open = n }
   local branches, guard = {}, nursery.guard(self.nursery)
   for i = 1, n do branches[i] = branch(self, guard) end
