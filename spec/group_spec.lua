@@ -515,7 +515,7 @@ describe("rille.group: errors", function()
   end)
 
   it("a child that was cancelled by itself is no error", function()
-    local log = {}
+    local log, _ <close> = {}, rille.test.clock()
     assert.equal("result", rille.group(function(group)
       local child = group:spawn(sleeper(log, "cleanup"))
       local other = group:spawn(function()

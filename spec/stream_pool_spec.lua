@@ -36,6 +36,7 @@ describe("rille.stream: map with n > 1", function()
   end)
 
   it("gives results as completed with ordered = false", function()
+    local _ <close> = rille.test.clock()
     local wait = { 0.02, 0.005, 0.01 }
     local function f(v) rille.sleep(wait[v]) return v end
     assert.same({ 2, 3, 1 }, stream.range(1, 3):map(f, { n = 3, ordered = false }):collect())
