@@ -2,8 +2,8 @@
 # Packages are Debian 12's; a target installs what it lacks, and does nothing when all is there.
 
 # What a build needs, what the specs need, what the linters need, what the benchmarks need.
-PACKAGES_BUILD = gcc libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua-cjson-dev zlib1g-dev \
-                 node-llhttp ca-certificates
+PACKAGES_BUILD = gcc g++ libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua-cjson-dev libsimdjson-dev \
+                 zlib1g-dev node-llhttp ca-certificates
 PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl
 PACKAGES_LINT  = clang lua-check
 PACKAGES_CHECK = valgrind
@@ -18,15 +18,17 @@ SAY      = @$(if $(V),:,echo)
 BUILD    = build/release
 PROGRAM  = bin/rille
 CC       = gcc
+CXX      = g++
 OPTIMISE = -O2 -g
 SANITISE =
-WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-           -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror
+WARN_ALL = -Wall -Wextra -Wpedantic -Wshadow -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror
+WARN     = $(WARN_ALL) -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS   = -std=c11 -D_GNU_SOURCE -DRILLE_VERSION='"$(VERSION)"' $(OPTIMISE) $(SANITISE) -fno-strict-aliasing
+CXXFLAGS = -std=c++17 $(OPTIMISE) $(SANITISE) -fno-exceptions -fno-rtti
 INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhttp
 # Lua is linked whole and its symbols are exported, for the C modules that scripts load.
 LIBS     = -Wl,-E -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
-           -l:liblua5.4-cjson.a -luv -lcurl -lz -lm -ldl -lpthread
+           -l:liblua5.4-cjson.a -lsimdjson -lstdc++ -luv -lcurl -lz -lm -ldl -lpthread
 # liblua's jumps, where host/jump.c has faster ones.
 JUMP     = $(if $(SANITISE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),\
              $(patsubst %,-Wl$(COMMA)--wrap=%,_setjmp longjmp _longjmp __longjmp_chk)))
@@ -34,8 +36,9 @@ COMMA    = ,
 LLHTTP   = /usr/share/llhttp
 
 SOURCES  = $(sort $(wildcard host/*.c))
+SHIMS    = $(sort $(wildcard host/*.cpp))
 MODULES  = $(sort $(wildcard lualib/*.lua lualib/*/*.lua lualib/*/*/*.lua))
-OBJECTS  = $(SOURCES:host/%.c=$(BUILD)/%.o) $(BUILD)/lualib.o \
+OBJECTS  = $(SOURCES:host/%.c=$(BUILD)/%.o) $(SHIMS:host/%.cpp=$(BUILD)/%.o) $(BUILD)/lualib.o \
            $(addprefix $(BUILD)/llhttp-,api.o http.o llhttp.o)
 
 all: $(PROGRAM)
@@ -90,6 +93,11 @@ $(BUILD)/%.o: host/%.c | packages-build
 	$(SAY) '  CC    $<'
 	$(Q)$(CC) $(CFLAGS) $(WARN) $(INCLUDES) -MMD -MP -c -o $@ $<
 
+$(BUILD)/%.o: host/%.cpp | packages-build
+	@mkdir -p $(@D)
+	$(SAY) '  CXX   $<'
+	$(Q)$(CXX) $(CXXFLAGS) $(WARN_ALL) -Ihost -MMD -MP -c -o $@ $<
+
 $(BUILD)/llhttp-%.o: | packages-build
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $(LLHTTP)/$*.c'
@@ -111,7 +119,7 @@ $(BUILD)/lualib.c: $(MODULES) Makefile | packages-build
 	     printf ', sizeof(\n'; cat $@.part; printf ') - 1},\n'; \
 	   done; rm -f $@.part; echo '{0, 0, 0, 0}};'; } > $@
 
--include $(SOURCES:host/%.c=$(BUILD)/%.d)
+-include $(SOURCES:host/%.c=$(BUILD)/%.d) $(SHIMS:host/%.cpp=$(BUILD)/%.d)
 
 # --- use ---
 
@@ -135,13 +143,13 @@ valgrind: packages-valgrind $(PROGRAM)
 	valgrind --quiet --leak-check=full --error-exitcode=1 $(PROGRAM) scripts/pokemon.lua --concurrency 4
 
 lint: packages-lint
-	@$(MAKE) --no-print-directory BUILD=build/clang PROGRAM=build/clang/rille CC=clang build/clang/rille
+	@$(MAKE) --no-print-directory BUILD=build/clang PROGRAM=build/clang/rille CC=clang CXX=clang++ build/clang/rille
 	@$(MAKE) --no-print-directory $(PROGRAM)
 	@luacheck --quiet lualib scripts spec bench
 	@! grep -n 'lua_resume *(' host/*.c | grep -v '^host/fiber.c:'
-	@! grep -nwE '(sprintf|vsprintf|strcpy|strcat|strtok|atoi|atol|alloca|gets) *\(' host/*.[ch]
+	@! grep -nwE '(sprintf|vsprintf|strcpy|strcat|strtok|atoi|atol|alloca|gets) *\(' host/*.[ch] host/*.cpp
 
-bench: bench-generator bench-nesting bench-operators bench-http
+bench: bench-generator bench-nesting bench-operators bench-json bench-http
 
 bench-generator: packages-bench $(PROGRAM)
 	@RILLE=$(PROGRAM) sh bench/generator.sh
@@ -152,11 +160,14 @@ bench-nesting: packages-bench $(PROGRAM)
 bench-operators: packages-bench $(PROGRAM)
 	@$(PROGRAM) bench/operators.lua
 
+bench-json: packages-bench $(PROGRAM)
+	@$(PROGRAM) bench/json.lua
+
 bench-http: packages-bench $(PROGRAM)
 	@RILLE=$(PROGRAM) sh bench/http.sh
 
 clean:
 	rm -rf build bin
 
-.PHONY: all help run test asan valgrind lint bench bench-generator bench-nesting bench-operators bench-http clean packages-build packages-test packages-lint \
+.PHONY: all help run test asan valgrind lint bench bench-generator bench-nesting bench-operators bench-json bench-http clean packages-build packages-test packages-lint \
         packages-valgrind packages-bench

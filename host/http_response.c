@@ -1,6 +1,7 @@
 /* http_response.c -- the response object of the HTTP client. The model is told in http_response.h.
  * Owner:  Lua. Headers are an object of their own: a list of names and values in the order of
  *         arrival.
+ *         The bytes behind the body belong to it too, so that JSON is read where it lies.
  * Errors: a bad argument raises at the call. */
 #include "http_response.h"
 
@@ -8,6 +9,8 @@
 #include <strings.h>
 
 #include <lauxlib.h>
+
+#include "json.h"
 
 #define RESPONSE "rille.response"
 #define HEADERS "rille.headers"
@@ -20,7 +23,7 @@ struct response {
   double lookup, connect, tls, first, redirect, total; /* seconds since the start */
   size_t head_length;
   size_t body_length;
-  char data[]; /* the head, then the body */
+  char data[]; /* the head, then the body, then RILLE_JSON_PADDING bytes */
 };
 
 /* --- URLs --- */
@@ -56,8 +59,8 @@ static void push_trail(lua_State *L, const struct rille_transfer *t, int url) {
 }
 
 void rille_response_push(lua_State *L, const struct rille_transfer *t, int method, int url) {
-  struct response *r =
-      lua_newuserdatauv(L, sizeof *r + t->head.length + t->body.length, USER_VALUES);
+  size_t size = t->head.length + t->body.length;
+  struct response *r = lua_newuserdatauv(L, sizeof *r + size + RILLE_JSON_PADDING, USER_VALUES);
   r->status = t->status;
   r->version = t->version;
   r->lookup = (double)t->time_lookup / 1e6;
@@ -72,6 +75,7 @@ void rille_response_push(lua_State *L, const struct rille_transfer *t, int metho
     memcpy(r->data, t->head.data, t->head.length);
   if (t->body.length > 0)
     memcpy(r->data + t->head.length, t->body.data, t->body.length);
+  memset(r->data + size, 0, RILLE_JSON_PADDING);
   luaL_setmetatable(L, RESPONSE);
   lua_pushvalue(L, method);
   lua_setiuservalue(L, -2, METHOD);
@@ -318,6 +322,13 @@ static int l_text(lua_State *L) {
   return 1;
 }
 
+/* res:json_at(pointer) -> as rille_json_at; rille.http makes res:json(pointer) of it */
+static int l_json_at(lua_State *L) {
+  const struct response *r = luaL_checkudata(L, 1, RESPONSE);
+  luaL_checktype(L, 2, LUA_TSTRING);
+  return rille_json_at(L, r->data + r->head_length, r->body_length, true, 2);
+}
+
 static int l_tostring(lua_State *L) {
   const struct response *r = luaL_checkudata(L, 1, RESPONSE);
   lua_getiuservalue(L, 1, METHOD);
@@ -327,7 +338,8 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {{"text", l_text}, {"bytes", l_text}, {NULL, NULL}};
+static const luaL_Reg methods[] = {
+    {"text", l_text}, {"bytes", l_text}, {"json_at", l_json_at}, {NULL, NULL}};
 
 static const luaL_Reg headers_meta[] = {
     {"__index", l_headers_index}, {"__pairs", l_headers_pairs}, {NULL, NULL}};

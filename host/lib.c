@@ -12,10 +12,12 @@
 #include <lualib.h>
 
 #include "fault.h"
+#include "json.h"
 #include "report.h"
 #include "task.h"
 
 static const luaL_Reg modules[] = {{"rille.host.fault", luaopen_rille_fault},
+                                   {"rille.host.json", luaopen_rille_json},
                                    {"rille.host.task", luaopen_rille_task},
                                    {"rille.host.report", luaopen_rille_report},
                                    {"rille.host.generator", luaopen_rille_generator},

@@ -40,8 +40,8 @@ local api -- the URL of the PokéAPI, known once main has begun
 local function random_pokemon_name()
   local url = api .. "/pokemon/" .. math.random(898)
   local response = http.get(url, { timeout = options.timeout or 30 }):raise_for_status()
-  local pokemon = response:json()
-  if type(pokemon) == "table" and type(pokemon.name) == "string" then return pokemon.name end
+  local name = response:json("/name")
+  if type(name) == "string" then return name end
   command.fail("GET %s: no name in the answer", response.url)
 end
 

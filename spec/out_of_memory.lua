@@ -13,17 +13,23 @@ assert(list:close())
 
 local SCRIPT = [[
   local rille, http, stream = require "rille", require "rille.http", require "rille.stream"
+  local json = require "rille.json"
   io.stderr:write("loaded\n")
   local server <close> = http.serve({ port = 0 }, function(req) return { json = { path = req.path } } end)
   local gen = rille.generator(function(n)
     local _ <close> = setmetatable({}, { __close = function() rille.sleep(0) end })
     for i = 1, n do
-      coroutine.yield(http.get(server.url .. "/" .. i):json().path)
+      local res = http.get(server.url .. "/" .. i)
+      coroutine.yield(res:json("/path") or res:json().path)
     end
   end)
   for path in gen(3) do if path == "/2" then break end end
   local paths = gen(3):map(string.upper, { n = 2 }):collect()
   assert(#paths == 3)
+  local list = ('{"a": [null, "b"]},'):rep(5)
+  assert(#json.at(('{"list": [%s 1]}'):format(list), "/list") == 6)
+  assert(json.at('{"big": 123456789012345678901}', "/big"))
+  assert(not pcall(json.at, "[1", ""))
   local t = rille.spawn(function() pcall(rille.sleep, 60) rille.sleep(60) end)
   rille.sleep(0)
   t:cancel()

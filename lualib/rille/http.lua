@@ -5,6 +5,7 @@
 
 local fault = require "rille.host.fault"
 local host = require "rille.host.http"
+local find_otherwise = require "rille.json_pointer"
 local json = require "rille.json"
 
 ---@class rille.http a function for each method; see also `request` and `client`
@@ -398,11 +399,28 @@ local function excerpt(text)
   return (short:gsub("[%c\x80-\xff]", "."))
 end
 
---- The value of a JSON body. Raises EJSON, with the beginning of the body, if it is not JSON.
+-- What a pointer leads to, straight from where the body lies.
+local json_at = Response.json_at
+Response.json_at = nil
+
+--- The value of a JSON body; or the value that a JSON pointer (RFC 6901) leads to in it, nil if it leads to
+--- nothing, and nothing else is built. Raises EJSON, with the beginning of the body, if it is not JSON.
+---@param pointer? string "/name", "/a/0/b" ...
 ---@return any
-function Response:json()
+function Response:json(pointer)
+  local find, trouble, reason = json.decode, nil, nil
+  if pointer ~= nil then
+    if type(pointer) ~= "string" then
+      error(("bad argument #1 to 'json' (string expected, got %s)"):format(type(pointer)), 2)
+    end
+    local found
+    found, trouble, reason = json_at(self, pointer)
+    if not trouble then return found end
+    if trouble == "pointer" then error("bad argument #1 to 'json' (not a JSON pointer)", 2) end
+    find = find_otherwise
+  end
   local text = self:text()
-  local ok, value = pcall(json.decode, text)
+  local ok, value = pcall(find, text, pointer, trouble, reason)
   if ok then return value end
   if not fault.is(value, "EJSON") then error(value, 0) end
   local what = text == "" and "the body is empty" or ("the body is not JSON: %s: %q"):format(

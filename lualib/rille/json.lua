@@ -1,9 +1,12 @@
---- rille.json: JSON text to Lua values and back, on lua-cjson.
--- An instance of its own: settings of `require "cjson"` do not change it.
+--- rille.json: JSON text to Lua values and back, on lua-cjson; JSON pointers, on simdjson.
+-- Model:  an instance of lua-cjson of its own: settings of `require "cjson"` do not change it.
+-- Owner:  nobody; the host keeps simdjson's memory between two look-ups.
 -- Errors: text that is not JSON raises an error object with code EJSON.
 
 local cjson = require("cjson").new()
 local fault = require "rille.host.fault"
+local find_otherwise = require "rille.json_pointer"
+local host = require "rille.host.json"
 
 cjson.decode_invalid_numbers(false) -- NaN, 0x10 and 01 are not JSON
 
@@ -28,6 +31,24 @@ function json.decode(text)
   local what, position = tostring(value):match(MESSAGE)
   error(fault.new("EJSON", ("invalid JSON: %s"):format(value),
     { position = tonumber(position), reason = what or value }), 0)
+end
+
+--- The value that a JSON pointer (RFC 6901) leads to in a JSON text, as `decode` gives it; nil if it leads
+--- to nothing. All of the text is checked, and nothing else of it is built. Of equal keys the last counts.
+---@param text string
+---@param pointer string "" for all of it, "/a/0" ...
+---@return any
+--- Raises EJSON, with `position` where it is known.
+function json.at(text, pointer)
+  if type(text) ~= "string" then
+    error(("bad argument #1 to 'at' (string expected, got %s)"):format(type(text)), 2)
+  elseif type(pointer) ~= "string" then
+    error(("bad argument #2 to 'at' (string expected, got %s)"):format(type(pointer)), 2)
+  end
+  local value, trouble, reason = host.at(text, pointer)
+  if not trouble then return value end
+  if trouble == "pointer" then error("bad argument #2 to 'at' (not a JSON pointer)", 2) end
+  return find_otherwise(text, pointer, trouble, reason)
 end
 
 --- The JSON text of a value: a table with keys 1..n is an array (small gaps become null), any other an
