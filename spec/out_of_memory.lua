@@ -14,6 +14,7 @@ assert(list:close())
 local SCRIPT = [[
   local rille, http, stream = require "rille", require "rille.http", require "rille.stream"
   local json = require "rille.json"
+  require "rille.json_lines"
   io.stderr:write("loaded\n")
   local server <close> = http.serve({ port = 0 }, function(req) return { json = { path = req.path } } end)
   local gen = rille.generator(function(n)
@@ -30,6 +31,7 @@ local SCRIPT = [[
   assert(#json.at(('{"list": [%s 1]}'):format(list), "/list") == 6)
   assert(json.at('{"big": 123456789012345678901}', "/big"))
   assert(not pcall(json.at, "[1", ""))
+  assert(#json.lines({ "[1]\n[", "2]\n3" }):collect() == 3)
   local t = rille.spawn(function() pcall(rille.sleep, 60) rille.sleep(60) end)
   rille.sleep(0)
   t:cancel()

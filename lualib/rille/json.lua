@@ -1,4 +1,4 @@
---- rille.json: JSON text to Lua values and back, on lua-cjson; JSON pointers, on simdjson.
+--- rille.json: JSON text to Lua values and back, on lua-cjson; JSON pointers, on simdjson; JSON lines.
 -- Model:  an instance of lua-cjson of its own: settings of `require "cjson"` do not change it.
 -- Owner:  nobody; the host keeps simdjson's memory between two look-ups.
 -- Errors: text that is not JSON raises an error object with code EJSON.
@@ -50,6 +50,14 @@ function json.at(text, pointer)
   if trouble == "pointer" then error("bad argument #2 to 'at' (not a JSON pointer)", 2) end
   return find_otherwise(text, pointer, trouble, reason)
 end
+
+--- The values of JSON lines (NDJSON): a stream of the values of a stream of strings, however they are cut.
+--- Lines end with LF or CRLF; lines of blanks, and a BOM at the start, are skipped.
+---@param source rille.Source of strings
+---@param options? { max_line: integer? } max_line: bytes, 64 MiB by default
+---@return rille.Stream
+--- A line that is not JSON raises EJSON with `line`, its number; a longer one ETOOBIG.
+function json.lines(source, options) return require "rille.json_lines"(source, options) end
 
 --- The JSON text of a value: a table with keys 1..n is an array (small gaps become null), any other an
 --- object. Numbers have 14 significant digits.
