@@ -585,11 +585,9 @@ describe("a limit", function()
     ]] })
     local url = "http://127.0.0.1:" .. program:expect("^(%d+)\n")
     local client <close> = http.client()
-    local tasks = {}
-    for i = 1, 100 do
-      tasks[i] = rille.spawn(function() return client:get(url):text() end)
-    end
-    for _, t in ipairs(tasks) do assert.equal("ok", t:await()) end
+    local gets = {}
+    for i = 1, 100 do gets[i] = function() return client:get(url):text() end end
+    for _, text in ipairs(rille.all(gets)) do assert.equal("ok", text) end
     pcall(http.get, url .. "/stop")
     assert.equal("", program:wait().stderr)
   end)
