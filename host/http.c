@@ -1,7 +1,8 @@
 /* http.c -- the HTTP client's binding: pools and requests; "rille.host.http" to
  * lualib/rille/http.lua.
  * Model:  a pool (transfer.h) for each client. A request is an op: it takes a transfer, starts it
- *         and parks; on_done queues the op; finish makes the response, or raises.
+ *         and parks; on_done queues the op; finish makes the response, or raises. Responses that
+ *         are read as they come are http_stream.c's.
  * Owner:  the pool is a C object behind a box; closing it, or collecting the box, ends what is in
  *         flight. The op is a userdata on the waiter's stack, as are the strings that it borrows:
  *         the pool's box, which stays alive with them, and the body.
@@ -16,6 +17,7 @@
 #include "fiber.h"
 #include "lib.h"
 #include "http_response.h"
+#include "http_stream.h"
 #include "runtime.h"
 #include "transfer.h"
 
@@ -32,7 +34,11 @@ struct call {
 
 /* --- the op --- */
 
-static void on_done(struct rille_transfer *t) { rille_op_done(&((struct call *)t->owner)->op); }
+/* The owner of a transfer is the op that waits for it, or may. */
+static void on_news(struct rille_transfer *t) { rille_op_done(t->owner); }
+
+static const struct rille_pool_calls calls_of_pool = {
+    .on_head = on_news, .on_data = on_news, .on_done = on_news};
 
 static void call_abort(struct rille_op *op) {
   struct call *c = (struct call *)op;
@@ -279,6 +285,19 @@ static bool add_headers(lua_State *L, struct rille_transfer *t, lua_Integer coun
   return ok;
 }
 
+/* A transfer with the request's headers; the last to raise before the start. */
+static struct rille_transfer *take(lua_State *L, struct rille_pool *pool, const char *what) {
+  lua_Integer count = check_headers(L);
+  rille_check_wait(L, what);
+  struct rille_transfer *t = rille_pool_take(pool);
+  if (t != NULL && add_headers(L, t, count))
+    return t;
+  if (t != NULL)
+    rille_transfer_release(t);
+  (void)luaL_error(L, "not enough memory");
+  return NULL;
+}
+
 /* pool:request(method, url, [headers], [body], [options]) -> response */
 static int l_request(lua_State *L) {
   lua_settop(L, ARG_OPTIONS);
@@ -286,21 +305,25 @@ static int l_request(lua_State *L) {
   struct rille_transfer_request request;
   struct call *c = lua_newuserdatauv(L, sizeof *c, 0); /* at ARG_OP, kept by the stack */
   check_request(L, &request);
-  lua_Integer count = check_headers(L);
   const struct rille_op_class *class = class_of(request.method);
-  rille_check_wait(L, class->name);
   rille_op_init(&c->op, class);
-  struct rille_transfer *t = rille_pool_take(pool);
-  if (t == NULL)
-    return luaL_error(L, "not enough memory");
-  if (!add_headers(L, t, count)) {
-    rille_transfer_release(t);
-    return luaL_error(L, "not enough memory");
-  }
+  struct rille_transfer *t = take(L, pool, class->name);
   c->transfer = t;
-  t->owner = c;
+  t->owner = &c->op;
   rille_transfer_start(t, &request);
   return rille_op_park(L, &c->op);
+}
+
+/* pool:stream(method, url, [headers], [body], [options]) -> response, body */
+static int l_stream(lua_State *L) {
+  lua_settop(L, ARG_OPTIONS);
+  struct rille_pool *pool = check_pool(L);
+  struct rille_transfer_request request;
+  rille_stream_push(L, ARG_POOL, ARG_METHOD, ARG_URL, ARG_BODY); /* at ARG_OP */
+  check_request(L, &request);
+  request.stream = true;
+  struct rille_transfer *t = take(L, pool, "http.stream");
+  return rille_stream_start(L, ARG_OP, t, &request);
 }
 
 /* pool([max_connections], [max_per_host]) -> pool; 0: no limit */
@@ -312,7 +335,7 @@ static int l_pool(lua_State *L) {
   struct rille_pool **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, POOL);
-  *box = rille_pool_new(&rille_of(L)->loop, on_done, (long)connections, (long)per_host);
+  *box = rille_pool_new(&rille_of(L)->loop, &calls_of_pool, (long)connections, (long)per_host);
   if (*box == NULL)
     return luaL_error(L, "not enough memory");
   return 1;
@@ -336,11 +359,13 @@ static int l_gc(lua_State *L) {
 }
 
 static const luaL_Reg pool_meta[] = {{"__gc", l_gc}, {NULL, NULL}};
-static const luaL_Reg pool_methods[] = {{"request", l_request}, {"close", l_close}, {NULL, NULL}};
+static const luaL_Reg pool_methods[] = {
+    {"request", l_request}, {"stream", l_stream}, {"close", l_close}, {NULL, NULL}};
 static const luaL_Reg lib[] = {{"pool", l_pool}, {NULL, NULL}};
 
 int luaopen_rille_http(lua_State *L) {
   rille_class(L, POOL, pool_meta, pool_methods);
+  rille_stream_open(L);
   luaL_newlib(L, lib);
   rille_response_open(L);
   lua_setfield(L, -2, "response"); /* its methods */

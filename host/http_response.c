@@ -59,7 +59,8 @@ static void push_trail(lua_State *L, const struct rille_transfer *t, int url) {
 }
 
 void rille_response_push(lua_State *L, const struct rille_transfer *t, int method, int url) {
-  size_t size = t->head.length + t->body.length;
+  size_t body_length = t->streamed ? 0 : t->body.length;
+  size_t size = t->head.length + body_length;
   struct response *r = lua_newuserdatauv(L, sizeof *r + size + RILLE_JSON_PADDING, USER_VALUES);
   r->status = t->status;
   r->version = t->version;
@@ -70,11 +71,11 @@ void rille_response_push(lua_State *L, const struct rille_transfer *t, int metho
   r->redirect = (double)t->time_redirect / 1e6;
   r->total = (double)t->time_total / 1e6;
   r->head_length = t->head.length;
-  r->body_length = t->body.length;
+  r->body_length = body_length;
   if (t->head.length > 0)
     memcpy(r->data, t->head.data, t->head.length);
-  if (t->body.length > 0)
-    memcpy(r->data + t->head.length, t->body.data, t->body.length);
+  if (body_length > 0)
+    memcpy(r->data + t->head.length, t->body.data, body_length);
   memset(r->data + size, 0, RILLE_JSON_PADDING);
   luaL_setmetatable(L, RESPONSE);
   lua_pushvalue(L, method);

@@ -13,7 +13,7 @@
 /* Registers the classes and pushes the table of response methods, to which Lua may add. */
 void rille_response_open(lua_State *L);
 
-/* Pushes the response of a transfer that ended well. `method` and `url` are stack indexes of
+/* Pushes the response of a transfer that ended well, or the head of a streamed one. `method` and `url` are stack indexes of
  * strings. */
 void rille_response_push(lua_State *L, const struct rille_transfer *t, int method, int url);
 

@@ -44,8 +44,9 @@ struct slot {
 struct rille_pool {
   uv_loop_t *loop;
   CURLM *multi;
-  void (*on_done)(struct rille_transfer *t);
+  const struct rille_pool_calls *calls;
   struct list idle, busy, ended;
+  struct list news;      /* streamed transfers to tell of */
   uint32_t idle_count;
   uint32_t busy_count;
   uint32_t transfers;    /* in all */
@@ -138,6 +139,8 @@ static void transfer_destroy(struct rille_transfer *t) {
   rille_buffer_free(&t->body);
   rille_buffer_free(&t->trail);
   rille_buffer_free(&t->lines);
+  rille_buffer_free(&t->rest);
+  list_remove(&t->news);
   free(t->nodes);
   free(t);
   pool->transfers--;
@@ -171,11 +174,10 @@ static void finish(struct rille_transfer *t, enum rille_transfer_end end) {
     t->end = end;
   list_remove(&t->link);
   list_append(&pool->ended, &t->link);
-  pool->on_done(t);
+  list_remove(&t->news); /* on_done tells of all */
+  pool->calls->on_done(t);
 }
 
-/* What became of a transfer that libcurl has ended with t->code. libcurl takes a head without its
- * last line, or half of a compressed body, for a success. */
 /* Reads the completions. A user's on_done may remove transfers: their messages go with them. */
 static void drain(struct rille_pool *pool) {
   int left = 0;
@@ -189,6 +191,26 @@ static void drain(struct rille_pool *pool) {
       continue;
     t->code = code;
     finish(t, rille_receive_judge(t));
+  }
+}
+
+void rille_transfer_note(struct rille_transfer *t) {
+  if (list_empty(&t->news))
+    list_append(&t->pool->news, &t->news);
+}
+
+/* Tells what is new of streamed transfers that have not ended. */
+static void tell(struct rille_pool *pool) {
+  while (!list_empty(&pool->news)) {
+    struct rille_transfer *t = LIST_ENTRY(pool->news.next, struct rille_transfer, news);
+    list_remove(&t->news);
+    if (t->head_done && !t->head_told) {
+      t->head_told = true;
+      collect(t);
+      pool->calls->on_head(t);
+    } else {
+      pool->calls->on_data(t);
+    }
   }
 }
 
@@ -207,6 +229,7 @@ static void act(struct rille_pool *pool, curl_socket_t fd, int flags) {
   int running = 0;
   CURLMcode code = curl_multi_socket_action(pool->multi, fd, flags, &running);
   drain(pool);
+  tell(pool);
   if (code != CURLM_OK && !pool->closed)
     finish_all(pool, RILLE_END_CURL, CURLE_OUT_OF_MEMORY);
 }
@@ -331,7 +354,8 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   if (status < 0)
     w->armed = 0; /* libuv has stopped it */
   if (w->wanted == 0) {
-    /* The peer closed a kept connection. libcurl will find out when it wants to use it. */
+    /* The peer closed a kept connection, or more has come for a paused one. libcurl will find out
+     * when it wants to use it. */
     (void)uv_poll_stop(poll);
     w->armed = 0;
     return;
@@ -489,6 +513,7 @@ static struct rille_transfer *transfer_new(struct rille_pool *pool) {
   t->type_node = -1;
   t->length = -1;
   list_init(&t->link);
+  list_init(&t->news);
   pool->transfers++;
   t->easy = curl_easy_init();
   if (t->easy == NULL || !set_base(t)) {
@@ -505,6 +530,15 @@ struct rille_transfer *rille_pool_take(struct rille_pool *pool) {
   list_remove(&t->link);
   pool->idle_count--;
   return t;
+}
+
+static void forget_stream(struct rille_transfer *t) {
+  list_remove(&t->news);
+  rille_buffer_clear(&t->rest);
+  t->rest_at = 0;
+  t->received = 0;
+  t->streamed = t->head_done = t->head_told = false;
+  t->behind = t->paused = t->discard = false;
 }
 
 void rille_transfer_release(struct rille_transfer *t) {
@@ -539,6 +573,8 @@ void rille_transfer_release(struct rille_transfer *t) {
   t->chunked = false;
   t->head_open = false;
   t->own_expect = false;
+  if (t->streamed)
+    forget_stream(t);
   list_remove(&t->link);
   list_append(&pool->idle, &t->link);
   pool->idle_count++;
@@ -549,6 +585,63 @@ void rille_transfer_abort(struct rille_transfer *t) {
     (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
   easy_drop(t);
   rille_transfer_release(t);
+}
+
+/* --- streamed transfers --- */
+
+/* Lets a paused transfer go on. libcurl calls on_body at once with what it has kept. */
+static void resume(struct rille_transfer *t) {
+  t->paused = false;
+  if (t->idle_ms > 0) {
+    t->idle_at = now_ms() + (double)t->idle_ms;
+    scan_by(t->pool, t->idle_at);
+  }
+  CURLcode code = curl_easy_pause(t->easy, CURLPAUSE_CONT);
+  if (code != CURLE_OK) {
+    t->code = code;
+    finish(t, RILLE_END_CURL);
+  }
+}
+
+void rille_transfer_consume(struct rille_transfer *t) {
+  t->body.length = 0;
+  list_remove(&t->news); /* who consumes sees what there is */
+  if (t->behind && !rille_receive_catch_up(t) && t->added) {
+    t->code = CURLE_WRITE_ERROR;
+    finish(t, RILLE_END_CURL);
+    return;
+  }
+  if (t->paused && t->added && !t->behind)
+    resume(t);
+  list_remove(&t->news);
+}
+
+bool rille_transfer_is_read(const struct rille_transfer *t) {
+  return t->end != RILLE_END_NONE && t->body.length == 0 && !t->behind;
+}
+
+/* Reads and drops what is here of the rest, if that may be all of it. libcurl reads a piece a step. */
+static void drain_rest(struct rille_transfer *t) {
+  struct rille_pool *pool = t->pool;
+  curl_socket_t fd = CURL_SOCKET_BAD;
+  bool small = t->length >= 0 ? t->length - t->received <= RILLE_DRAIN_LIMIT : t->chunked;
+  if (!small || !t->head_done ||
+      curl_easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD)
+    return;
+  int64_t start = t->received, before = -1;
+  t->discard = true;
+  if (t->paused)
+    resume(t);
+  while (t->added && t->received != before && t->received - start <= RILLE_DRAIN_LIMIT) {
+    before = t->received;
+    act(pool, fd, CURL_CSELECT_IN);
+  }
+}
+
+void rille_transfer_leave(struct rille_transfer *t) {
+  if (t->added)
+    drain_rest(t);
+  rille_transfer_abort(t);
 }
 
 const char *rille_transfer_url(const struct rille_transfer *t) {
@@ -575,7 +668,7 @@ static bool set_multi(struct rille_pool *pool, long max_connections, long max_pe
              CURLM_OK;
 }
 
-struct rille_pool *rille_pool_new(uv_loop_t *loop, void (*on_done)(struct rille_transfer *),
+struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls *calls,
                                   long max_connections, long max_per_host) {
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
     return NULL;
@@ -588,11 +681,12 @@ struct rille_pool *rille_pool_new(uv_loop_t *loop, void (*on_done)(struct rille_
   }
   pool->loop = loop;
   pool->multi = multi;
-  pool->on_done = on_done;
+  pool->calls = calls;
   pool->armed_at = pool->curl_at = pool->scan_at = NEVER;
   list_init(&pool->idle);
   list_init(&pool->busy);
   list_init(&pool->ended);
+  list_init(&pool->news);
   if (!set_multi(pool, max_connections, max_per_host) || uv_timer_init(loop, &pool->timer) != 0) {
     (void)curl_multi_cleanup(multi); /* a multi handle that was never used */
     free(pool);

@@ -5,8 +5,14 @@
  * one use to the next. A user takes a transfer, adds headers, starts it and is told once, by
  * on_done, that it has ended; the result is in the transfer until it is released. Or the user
  * aborts it at any time between, and is told nothing.
- *   on_done is called with libcurl at rest: it may start, abort and release transfers. It is called
- * from within rille_transfer_start when the start fails, and from rille_pool_close.
+ *   A streamed transfer is told of twice more: by on_head when the head of its last response is in,
+ * and by on_data when there is something to read. What is decoded and not read is bounded by
+ * RILLE_STREAM_LIMIT and one piece of libcurl's: then the transfer pauses, until its user has
+ * consumed. Of a compressed piece only so much is decoded as there is room for. A transfer may have
+ * ended with a rest to be read and even to be decoded: its result is what it is once it is read.
+ *   The callbacks are called with libcurl at rest: they may start, abort and release transfers.
+ * on_done is called from within rille_transfer_start when the start fails, from rille_pool_close,
+ * and from rille_transfer_consume.
  *   The poll handle of a connection stays armed for reading between two transfers, without keeping
  * the loop alive: a kept connection costs no epoll_ctl. It is closed before its socket is, which
  * libcurl announces through the close callback; sockets that libcurl makes without asking (a
@@ -53,6 +59,11 @@ enum rille_transfer_end {
 
 enum { RILLE_HEAD_LIMIT = 256 * 1024 };
 
+enum {
+  RILLE_STREAM_LIMIT = 256 * 1024, /* what a streamed body may hold unread before it pauses */
+  RILLE_DRAIN_LIMIT = 64 * 1024    /* of a rest that is thrown away to keep the connection */
+};
+
 /* How the next request on an easy handle must differ from the last one. */
 enum rille_transfer_shape {
   RILLE_SHAPE_NEW, /* nothing is set but what all requests share */
@@ -74,6 +85,7 @@ struct rille_transfer_request {
   long max_redirects; /* negative: redirects are not followed */
   uint64_t max_body;
   bool decompress;
+  bool stream; /* the body is read as it comes; max_body is not looked at */
   /* Seldom set; NULL and false leave libcurl's defaults. */
   bool insecure;
   const char *user;
@@ -103,6 +115,8 @@ struct rille_transfer {
   char detail[CURL_ERROR_SIZE]; /* libcurl's words; those of the first failure only */
   bool chunked;     /* the last response has chunks */
   bool head_open;   /* its head has begun and not ended */
+  bool streamed;    /* its body is read as it comes */
+  bool head_done;   /* of a streamed one: the head is in, and no redirect will follow */
   /* Private to transfer.c and its parts, transfer_options.c and transfer_receive.c. */
   CURL *easy;
   struct rille_buffer lines;        /* text of request headers */
@@ -124,10 +138,27 @@ struct rille_transfer {
   bool added;                       /* in the multi handle */
   bool decompress;
   bool own_expect;                  /* the caller gave an Expect header */
+  /* Of a streamed transfer. */
+  struct list news;                 /* in the pool's list of those that on_head and on_data tell of */
+  struct rille_buffer rest;         /* a compressed piece that is not all decoded */
+  size_t rest_at;                   /* where its undecoded part begins */
+  int64_t received;                 /* bytes of the body, as they were sent */
+  bool location;                    /* the last response says where to go */
+  bool head_told;                   /* by on_head */
+  bool behind;                      /* the decoder has more to say than there is room for */
+  bool paused;                      /* libcurl was told to wait */
+  bool discard;                     /* what comes is thrown away */
 };
 
-/* Makes a pool. Limits of 0 are none. NULL when out of memory. */
-struct rille_pool *rille_pool_new(uv_loop_t *loop, void (*on_done)(struct rille_transfer *),
+/* Whom a pool tells. C only. */
+struct rille_pool_calls {
+  void (*on_head)(struct rille_transfer *t);
+  void (*on_data)(struct rille_transfer *t);
+  void (*on_done)(struct rille_transfer *t);
+};
+
+/* Makes a pool; `calls` stays the caller's. Limits of 0 are none. NULL when out of memory. */
+struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls *calls,
                                   long max_connections, long max_per_host);
 
 /* Ends transfers in flight with RILLE_END_CLOSED and lets go of all else. Transfers that have ended
@@ -149,11 +180,25 @@ bool rille_transfer_header(struct rille_transfer *t, const char *name, size_t na
 /* Starts it. Calls on_done at once if it cannot be started. */
 void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_request *request);
 
+/* A streamed transfer: t->body was read. Decodes what is behind, and goes on if it was paused; both
+ * may fill t->body again, or end the transfer. */
+void rille_transfer_consume(struct rille_transfer *t);
+
+/* A streamed transfer has told all: t->end is its result. */
+bool rille_transfer_is_read(const struct rille_transfer *t);
+
+/* Gives up a streamed transfer whose rest nobody wants, and releases it. A small rest that is
+ * already here is thrown away, so that the connection can be used again; else it is closed. */
+void rille_transfer_leave(struct rille_transfer *t);
+
 /* Stops a transfer in flight: its connection is closed, or its stream reset. Releases it. */
 void rille_transfer_abort(struct rille_transfer *t);
 
 /* Gives back a transfer that has ended, or was never started. */
 void rille_transfer_release(struct rille_transfer *t);
+
+/* For transfer_receive.c: on_head or on_data will tell of t once libcurl is at rest. */
+void rille_transfer_note(struct rille_transfer *t);
 
 /* The URL of the last response, or where the failure was; NULL if not known. Until the release. */
 const char *rille_transfer_url(const struct rille_transfer *t);

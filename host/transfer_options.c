@@ -135,6 +135,7 @@ static CURLcode set_limits(struct rille_transfer *t, const struct rille_transfer
       code = curl_easy_setopt(t->easy, CURLOPT_MAXREDIRS, r->max_redirects);
   }
   t->max_body = r->max_body;
+  t->streamed = r->stream;
   t->decompress = r->decompress;
   return code;
 }

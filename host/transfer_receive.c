@@ -55,12 +55,13 @@ static bool begin_head(struct rille_transfer *t, const char *line, size_t length
   t->length = -1;
   t->chunked = false;
   t->coding = RILLE_IDENTITY;
+  t->location = false;
   t->head_open = true;
   return true;
 }
 
 static bool follows(const struct rille_transfer *t) {
-  return t->status / 100 == 3 && t->max_redirects >= 0;
+  return t->status / 100 == 3 && t->location && t->max_redirects >= 0;
 }
 
 /* The method becomes GET where RFC 9110 says so and libcurl would keep the method that was set by
@@ -74,6 +75,20 @@ static void become_get(struct rille_transfer *t) {
     (void)curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, NULL); /* frees a string: cannot fail */
   if (t->type_node >= 0) /* it is the first of the list */
     (void)curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->nodes[t->type_node].next);
+}
+
+/* The body of the last response comes. `expected` is its length if that is known, else 0. */
+static bool await_body(struct rille_transfer *t, uint64_t expected) {
+  if (t->streamed) {
+    t->head_done = true;
+    rille_transfer_note(t);
+    return true; /* a small body in one piece, and a large one, need different buffers: as it comes */
+  }
+  if (expected == 0)
+    return true;
+  if (t->coding == RILLE_IDENTITY && expected > t->max_body)
+    return fault(t, RILLE_END_BODY_SIZE);
+  return rille_buffer_reserve(&t->body, expected < FIRST_RESERVE ? (size_t)expected : FIRST_RESERVE);
 }
 
 static bool end_head(struct rille_transfer *t) {
@@ -91,12 +106,8 @@ static bool end_head(struct rille_transfer *t) {
     if (t->inflate == NULL && (t->inflate = rille_inflate_new()) == NULL)
       return false;
     rille_inflate_reset(t->inflate, t->coding);
-  } else if (!bare && t->length > 0 && (uint64_t)t->length > t->max_body)
-    return fault(t, RILLE_END_BODY_SIZE);
-  if (!bare && t->length > 0)
-    return rille_buffer_reserve(&t->body,
-                                t->length < FIRST_RESERVE ? (size_t)t->length : FIRST_RESERVE);
-  return true;
+  }
+  return await_body(t, !bare && t->length > 0 ? (uint64_t)t->length : 0);
 }
 
 /* The value of a header line if it has this name, else NULL; *length is that of the line, then of
@@ -149,8 +160,15 @@ static bool read_header(struct rille_transfer *t, const char *line, size_t lengt
     t->chunked = rille_receive_is_word(value, n, "chunked");
     if (!t->chunked && !rille_receive_is_word(value, n, "identity"))
       return fault(t, RILLE_END_FRAMING);
+  } else if ((value = value_of(line, &n, "location")) != NULL) {
+    t->location = t->location || n > 0; /* libcurl ignores an empty one */
   }
   return true;
+}
+
+/* True if read_header wants to see a header with this first letter. */
+static bool is_of_interest(char first) {
+  return first == 'c' || first == 'C' || first == 't' || first == 'T' || first == 'l' || first == 'L';
 }
 
 static bool head_line(struct rille_transfer *t, const char *line, size_t length) {
@@ -166,10 +184,7 @@ static bool head_line(struct rille_transfer *t, const char *line, size_t length)
     return end_head(t);
   if (!rille_buffer_append(&t->head, line, length))
     return false;
-  char first = line[0];
-  if (!status && (first == 'c' || first == 'C' || first == 't' || first == 'T'))
-    return read_header(t, line, length);
-  return true;
+  return status || !is_of_interest(line[0]) || read_header(t, line, length);
 }
 
 void rille_receive_touch(struct rille_transfer *t) {
@@ -208,9 +223,78 @@ static bool body_decoded(struct rille_transfer *t, const char *data, size_t leng
   return status == RILLE_INFLATE_FED;
 }
 
+/* --- a body that is read as it comes --- */
+
+/* Decodes from the piece while there is room. Sets t->behind if there was not enough. */
+static bool stream_decoded(struct rille_transfer *t, struct rille_piece *piece) {
+  enum rille_inflate_status status = RILLE_INFLATE_FULL;
+  while (status == RILLE_INFLATE_FULL && t->body.length < RILLE_STREAM_LIMIT) {
+    if (!rille_buffer_reserve(&t->body, 1024))
+      return false;
+    size_t left = RILLE_STREAM_LIMIT - t->body.length;
+    size_t room = t->body.size - t->body.length;
+    piece->out = t->body.data + t->body.length;
+    piece->out_length = room < left ? room : left;
+    status = rille_inflate_step(t->inflate, piece);
+    t->body.length += piece->out_length;
+  }
+  t->behind = status == RILLE_INFLATE_FULL;
+  if (status == RILLE_INFLATE_CORRUPT)
+    return fault(t, RILLE_END_BAD_CODING);
+  return status != RILLE_INFLATE_NOMEM;
+}
+
+/* Takes a piece, which libcurl made no larger than its buffer. */
+static bool stream_piece(struct rille_transfer *t, const char *data, size_t length) {
+  if (t->coding == RILLE_IDENTITY)
+    return rille_buffer_append(&t->body, data, length);
+  struct rille_piece piece = {data, length, NULL, 0};
+  if (!stream_decoded(t, &piece))
+    return false;
+  t->rest.length = t->rest_at = 0;
+  return !t->behind || rille_buffer_append(&t->rest, piece.in, piece.in_length);
+}
+
+static size_t on_stream(struct rille_transfer *t, const char *data, size_t length) {
+  if (!t->discard && (t->behind || t->body.length >= RILLE_STREAM_LIMIT)) {
+    t->paused = true;
+    t->idle_at = 0; /* we are the ones who wait */
+    return CURL_WRITEFUNC_PAUSE;
+  }
+  rille_receive_touch(t);
+  t->received += (int64_t)length;
+  if (t->discard)
+    return length;
+  if (!stream_piece(t, data, length))
+    return length == 0 ? 1 : 0;
+  if (t->body.length > 0)
+    rille_transfer_note(t);
+  return length;
+}
+
+bool rille_receive_catch_up(struct rille_transfer *t) {
+  struct rille_piece piece = {t->rest.data + t->rest_at, t->rest.length - t->rest_at, NULL, 0};
+  bool over = t->end == RILLE_END_OK;
+  if (over)
+    t->end = RILLE_END_NONE;
+  bool ok = stream_decoded(t, &piece);
+  t->rest_at = t->rest.length - piece.in_length;
+  t->behind = ok && t->behind;
+  if (!ok && over && t->end == RILLE_END_NONE) {
+    t->code = CURLE_OUT_OF_MEMORY;
+    t->end = RILLE_END_CURL;
+  } else if (over && t->end == RILLE_END_NONE)
+    t->end = rille_receive_judge(t);
+  return ok;
+}
+
+/* --- libcurl's callback, and the end --- */
+
 size_t rille_receive_on_body(char *data, size_t one, size_t length, void *user) {
   struct rille_transfer *t = user;
   length *= one;
+  if (t->streamed)
+    return on_stream(t, data, length);
   rille_receive_touch(t);
   bool ok;
   if (t->coding != RILLE_IDENTITY)
@@ -222,8 +306,8 @@ size_t rille_receive_on_body(char *data, size_t one, size_t length, void *user) 
   return ok ? length : (length == 0 ? 1 : 0);
 }
 
-/* What became of a transfer that libcurl has ended with t->code. libcurl takes a head without its
- * last line, or half of a compressed body, for a success. */
+/* libcurl takes a head without its last line, or half of a compressed body, for a success. What is
+ * still to be decoded is judged when that is done. */
 enum rille_transfer_end rille_receive_judge(const struct rille_transfer *t) {
   if (t->head_open && (t->code == CURLE_OK || t->code == CURLE_PARTIAL_FILE))
     return RILLE_END_CUT_HEAD;
@@ -231,7 +315,7 @@ enum rille_transfer_end rille_receive_judge(const struct rille_transfer *t) {
     return RILLE_END_CURL;
   if (t->status < 200)
     return RILLE_END_CUT_HEAD;
-  if (t->coding != RILLE_IDENTITY && !rille_inflate_complete(t->inflate))
+  if (t->coding != RILLE_IDENTITY && !t->behind && !rille_inflate_complete(t->inflate))
     return RILLE_END_CUT_CODING;
   return RILLE_END_OK;
 }

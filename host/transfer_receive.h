@@ -15,6 +15,10 @@
 size_t rille_receive_on_head(char *line, size_t one, size_t length, void *transfer);
 size_t rille_receive_on_body(char *data, size_t one, size_t length, void *transfer);
 
+/* A streamed transfer that is behind: decodes as much more as there is room for. False if the rest is
+ * corrupt or memory is short; a transfer that has ended has its result in t->end. */
+bool rille_receive_catch_up(struct rille_transfer *t);
+
 /* What became of a transfer that libcurl has ended with t->code. */
 enum rille_transfer_end rille_receive_judge(const struct rille_transfer *t);
 

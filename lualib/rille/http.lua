@@ -1,4 +1,5 @@
---- rille.http: HTTP requests in direct style. A request waits for the whole response.
+--- rille.http: HTTP requests in direct style. A request waits for the whole response; `stream` for its
+--- headers, and gives the body as it comes (rille.http_stream).
 -- Errors: what the world does raises an error object with a code: ECONNREFUSED, ECONNRESET, ENOTFOUND,
 -- ETIMEDOUT (with `phase`), EPROTO, ETLS, ETOOBIG, EREDIRECT, EURL ..., and with `url` (its password
 -- hidden), `method`, and `status` if a response had begun. Misuse raises a string.
@@ -6,6 +7,8 @@
 local fault = require "rille.host.fault"
 local host = require "rille.host.http"
 local find_otherwise = require "rille.json_pointer"
+local http_fault = require "rille.http_fault"
+local http_stream = require "rille.http_stream"
 local json = require "rille.json"
 
 ---@class rille.http a function for each method; see also `request` and `client`
@@ -33,7 +36,8 @@ local http = {}
 ---@field timeout? number|rille.http.Timeout a number is the total
 ---@field follow? boolean follow redirects; by default true
 ---@field max_redirects? integer by default 20
----@field max_body? integer bytes, after decoding; more raises ETOOBIG; by default 64 MiB
+---@field max_body? integer bytes, after decoding; more raises ETOOBIG; by default 64 MiB; of a streamed body
+---  those that text, a line or an event may gather
 ---@field decompress? boolean ask for gzip and deflate, and decode them; by default true
 ---@field auth? { user: string, password?: string } Basic
 ---@field bearer? string a token
@@ -41,6 +45,10 @@ local http = {}
 ---@field proxy? string its URL; "": none, whatever the environment says
 ---@field unix_socket? string connect to this path instead of the URL's host
 ---@field tls? { insecure?: boolean, ca?: string } no verification; a file of CA certificates
+
+---@class rille.http.StreamOptions: rille.http.Options
+---@field method? string "GET" by default
+---@field url? string if it is not an argument of its own
 
 ---@class rille.http.ClientOptions: rille.http.Options
 ---@field base_url? string what relative URLs are appended to
@@ -262,8 +270,15 @@ local function merge_options(defaults, given)
   return merged
 end
 
---- Sends a request with options. `level` is that of the script, which the host blames by itself.
-local function send_with(client, method, url, options, level)
+--- Sends what was put together, and wraps the response that it opens.
+local function open(client, method, url, headers, body, options)
+  local head, content = client.pool:stream(method, url, headers, body, options)
+  return http_stream(head, content, options and options.max_body)
+end
+
+--- Sends a request with options. `level` is that of the script, which the host blames by itself. With
+--- `streamed` it returns when the headers are in.
+local function send_with(client, method, url, options, level, streamed)
   local headers, named = merge_headers(client.headers, options.headers, level)
   local body, kind = make_body(options, level)
   if kind and not named["content-type"] then
@@ -272,40 +287,53 @@ local function send_with(client, method, url, options, level)
   for _, query in ipairs { client.query or false, options.query or false } do
     if query then url = add_query(url, encode_fields(query, "query", level)) end
   end
-  return client.pool:request(method, url, headers, body, merge_options(client.defaults, options))
+  options = merge_options(client.defaults, options)
+  if streamed then return open(client, method, url, headers, body, options) end
+  return client.pool:request(method, url, headers, body, options)
 end
 
 local NO_OPTIONS = {}
 
 --- Called as a tail call, so that the script is one level up, here and for the host.
-local function send(client, method, url, options)
+local function send(client, method, url, options, streamed)
   if type(url) ~= "string" then
     error(("bad URL (string expected, got %s)"):format(type(url)), 2)
   end
   url = join_url(client.base, url)
   if options == nil then
     if not client.query then
+      if streamed then return open(client, method, url, client.headers, nil, client.defaults) end
       return client.pool:request(method, url, client.headers, nil, client.defaults)
     end
-    return send_with(client, method, url, NO_OPTIONS, 2)
+    return send_with(client, method, url, NO_OPTIONS, 2, streamed)
   end
   check_names(options, REQUEST, 2)
-  return send_with(client, method, url, options, 2)
+  return send_with(client, method, url, options, 2, streamed)
 end
 
---- A request whose method and URL are among its options. Called as a tail call too.
-local function send_request(client, request)
+--- A request whose method is among its options, and its URL unless that is given. Called as a tail call too.
+local function send_request(client, request, url, streamed)
   if type(request) ~= "table" then
     error(("bad argument #1 to 'request' (table expected, got %s)"):format(type(request)), 2)
   end
   local options = {}
   for name, value in pairs(request) do options[name] = value end
-  local method, url = options.method or "GET", options.url
-  options.method, options.url = nil, nil
+  local method = options.method or "GET"
+  options.method = nil
+  if url == nil then url, options.url = options.url, nil end
   if type(method) ~= "string" then
     error(("bad option 'method' (string expected, got %s)"):format(type(method)), 2)
   end
-  return send(client, method:upper(), url, options)
+  return send(client, method:upper(), url, options, streamed)
+end
+
+--- `url, options`, or options with the URL among them. Called as a tail call too.
+local function send_streamed(client, url, options)
+  if type(url) == "table" and options == nil then return send_request(client, url, nil, true) end
+  if type(url) == "string" and type(options) == "table" then
+    return send_request(client, options, url, true)
+  end
+  return send(client, "GET", url, options, true)
 end
 
 -- Clients -------------------------------------------------------------------------------------
@@ -360,6 +388,12 @@ end
 ---@return rille.http.Response
 function Client:request(request) return send_request(self, request) end
 
+--- Sends a request and returns when the headers are in: the body is read as it comes.
+---@param url string|rille.http.StreamOptions
+---@param options? rille.http.StreamOptions
+---@return rille.http.StreamedResponse
+function Client:stream(url, options) return send_streamed(self, url, options) end
+
 --- Ends the requests in flight (they raise ECANCELED) and closes the connections. Idempotent.
 function Client:close() self.pool:close() end
 
@@ -384,20 +418,18 @@ end
 ---@return rille.http.Response
 function http.request(request) return send_request(shared or shared_client(), request) end
 
+--- Sends a request and returns when the headers are in: the body is read as it comes.
+---@param url string|rille.http.StreamOptions
+---@param options? rille.http.StreamOptions
+---@return rille.http.StreamedResponse
+function http.stream(url, options) return send_streamed(shared or shared_client(), url, options) end
+
 --- Starts a server: see rille.server.
 ---@param ... any
 ---@return rille.http.Server
 function http.serve(...) return require("rille.server").serve(...) end
 
 -- Responses -----------------------------------------------------------------------------------
-
-local EXCERPT = 80
-
---- The beginning of the body, on one line.
-local function excerpt(text)
-  local short = #text > EXCERPT and text:sub(1, EXCERPT) .. "..." or text
-  return (short:gsub("[%c\x80-\xff]", "."))
-end
 
 -- What a pointer leads to, straight from where the body lies.
 local json_at = Response.json_at
@@ -423,23 +455,14 @@ function Response:json(pointer)
   local ok, value = pcall(find, text, pointer, trouble, reason)
   if ok then return value end
   if not fault.is(value, "EJSON") then error(value, 0) end
-  local what = text == "" and "the body is empty" or ("the body is not JSON: %s: %q"):format(
-    value.reason, excerpt(text))
-  error(fault.new("EJSON", ("%s %s: %s (status %d)"):format(self.method, self.url, what, self.status), {
-    url = self.url, method = self.method, status = self.status, position = value.position,
-    body = text:sub(1, EXCERPT),
-  }), 0)
+  error(http_fault.not_json(self, value, text), 0)
 end
 
 --- Returns itself, or raises ESTATUS if the status is 400 or more.
 ---@return rille.http.Response
 function Response:raise_for_status()
   if self.status < 400 then return self end
-  local text = self:text()
-  local message = ("%s %s: %d %s"):format(self.method, self.url, self.status, self.reason)
-  error(fault.new("ESTATUS", message, {
-    url = self.url, method = self.method, status = self.status, body = text:sub(1, EXCERPT),
-  }), 0)
+  error(http_fault.status(self, self:text()), 0)
 end
 
 return http

@@ -1,0 +1,55 @@
+--- rille.http_fault: the error objects that responses of the client raise by themselves (internal).
+-- Model:  what a response is asked for and cannot give, with the beginning of its body.
+-- Owner:  nobody; nothing is kept.
+-- Errors: they are made here and raised by the caller.
+
+local fault = require "rille.host.fault"
+
+local EXCERPT <const> = 80 -- bytes
+
+local http_fault = {
+  EXCERPT = EXCERPT, -- how much of the body an error has
+}
+
+--- The beginning of the body, on one line.
+local function excerpt(text)
+  local short = #text > EXCERPT and text:sub(1, EXCERPT) .. "..." or text
+  return (short:gsub("[%c\x80-\xff]", "."))
+end
+
+-- An error about a response: "GET http://a/: what is wrong".
+local function new(res, code, message, more)
+  more.url, more.method, more.status = res.url, res.method, res.status
+  return fault.new(code, ("%s %s: %s"):format(res.method, res.url, message), more)
+end
+
+--- EJSON: `text` is not JSON, as `err`, which json.decode has raised, tells.
+---@param res rille.http.Response|rille.http.StreamedResponse
+---@param err rille.Error
+---@param text string
+---@param line? integer of the body, if it consists of lines
+---@return rille.Error
+function http_fault.not_json(res, err, text, line)
+  local what = line and ("line %d is"):format(line) or "the body is"
+  what = text == "" and what .. " empty" or ("%s not JSON: %s: %q"):format(what, err.reason, excerpt(text))
+  return new(res, "EJSON", ("%s (status %d)"):format(what, res.status), {
+    position = err.position, line = line, body = text:sub(1, EXCERPT),
+  })
+end
+
+--- ESTATUS: the status is 400 or more.
+---@param res rille.http.Response|rille.http.StreamedResponse
+---@param text string the body, or its beginning
+---@return rille.Error
+function http_fault.status(res, text)
+  return new(res, "ESTATUS", ("%d %s"):format(res.status, res.reason), { body = text:sub(1, EXCERPT) })
+end
+
+--- ETOOBIG: the body is larger than what may be gathered of it.
+---@param res rille.http.StreamedResponse
+---@return rille.Error
+function http_fault.too_big(res)
+  return new(res, "ETOOBIG", "the body is larger than max_body", {})
+end
+
+return http_fault
