@@ -1,7 +1,9 @@
-# fault_server.pl -- an HTTP server that misbehaves on purpose, for spec/http_spec.lua.
+# fault_server.pl -- an HTTP server that misbehaves on purpose, for spec/http_spec.lua and
+# spec/http_stream_spec.lua.
 # Prints "port N" and serves until it is killed. The path of a request says what goes wrong; "/count"
 # answers with how many connections were accepted, are open now, and were left by the client while the
-# server stalled: "accepted=3 open=1 left=2".
+# server stalled: "accepted=3 open=1 left=2". The body of "/gate" stands still after its first chunk: each
+# "/pass-TEXT" sends one more, each "/shut" ends it.
 use strict;
 use warnings;
 use Compress::Zlib ();
@@ -17,7 +19,7 @@ print "port ", $listener->sockport, "\n";
 
 my $ok = "HTTP/1.1 200 OK\r\n";
 
-# What is sent, and then: close, keep (for the next request), stall, reset.
+# What is sent, and then: close, keep (for the next request), stall, gate, reset.
 my %faults = (
   '/nothing'          => ['', 'close'],
   '/reset'            => ['', 'reset'],
@@ -56,6 +58,15 @@ my %faults = (
   '/endless-head'     => [$ok . ('X-More: ' . 'x' x 1000 . "\r\n") x 1000, 'stall'],
   '/endless-interim'  => ["HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" x 20_000, 'stall'],
   '/endless-body'     => ["$ok\r\n" . 'x' x 3_000_000, 'stall'],
+  '/gate'             => ["${ok}Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n", 'gate'],
+  '/cut-late'         => ["${ok}Content-Length: 900000\r\n\r\n" . 'x' x 600_000, 'close'],
+  '/cut-late-chunk'   =>
+    ["${ok}Transfer-Encoding: chunked\r\n\r\n927c0\r\n" . 'x' x 600_000 . "\r\n10\r\nabc", 'close'],
+  '/bad-late-chunk'   => ["${ok}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n", 'stall'],
+  '/no-content'       => ["HTTP/1.1 204 No Content\r\n\r\n", 'keep'],
+  '/not-modified'     => ["HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nContent-Encoding: gzip\r\n\r\n", 'keep'],
+  '/moved'            => ["HTTP/1.1 302 Found\r\nLocation: /fine\r\nContent-Length: 5\r\n\r\nmoved", 'keep'],
+  '/lines'            => ["${ok}Content-Length: 28\r\n\r\none\r\ntwo\rthree\n\nfive\r\n\r\nlast", 'keep'],
   '/elsewhere'        => ["HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", 'keep'],
   '/nowhere'          => ["HTTP/1.1 302 Found\r\nLocation: http://[::1/\r\nContent-Length: 0\r\n\r\n", 'keep'],
   '/to-refused'       => ["HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n", 'keep'],
@@ -70,10 +81,21 @@ my %coded = (
   twice   => Compress::Zlib::memGzip($text) x 2,
   bomb    => Compress::Zlib::memGzip("\0" x 20_000_000),
 );
+my $block = join '', map { sprintf "%06d\n", $_ } 0 .. 9999; # of a large body: 70,000 bytes
 
 sub coded {
   my ($coding, $body) = @_;
   return ["${ok}Content-Encoding: $coding\r\nContent-Length: " . length($body) . "\r\n\r\n$body", 'keep'];
+}
+
+my (%input, %output, %after, %stalled, %gated);
+my $zipped;
+
+# So many blocks, compressed ten by ten.
+sub zipped {
+  my ($count) = @_;
+  $zipped //= Compress::Zlib::memGzip($block x 10);
+  return $zipped x ($count / 10);
 }
 
 sub answer {
@@ -87,19 +109,39 @@ sub answer {
   return coded('gzip', 'this is not gzip') if $path eq '/gzip-bad';
   return coded('gzip', '') if $path eq '/gzip-0';
   return coded('br', 'left as it is') if $path eq '/coded-br';
+  return coded('gzip', zipped($1)) if $path =~ m{^/gzip-blocks-(\d+)$};
+  return coded('gzip', substr zipped($1), 0, -1) if $path =~ m{^/gzip-cut-blocks-(\d+)$};
+  if ($path =~ m{^/blocks-(\d+)$}) {
+    return ["${ok}Content-Length: " . $1 * length($block) . "\r\n\r\n" . $block x $1, 'keep'];
+  }
+  if ($path eq '/choices') {
+    my $text = coded('gzip', $coded{gzip})->[0];
+    return ["HTTP/1.1 300 Multiple Choices\r\n" . substr($text, length $ok), 'keep'];
+  }
+  if ($path =~ m{^/pass-(.*)$}) { gate(sprintf "%x\r\n%s\r\n", length $1, $1) }
+  if ($path eq '/shut') { gate("0\r\n\r\n"); %gated = () }
   return ["${ok}Content-Length: " . length($counts) . "\r\n\r\n$counts", 'keep'] if $path eq '/count';
   return ["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 'keep'];
 }
 
 my $select = IO::Select->new($listener);
-my (%input, %output, %after, %stalled);
+
+# Sends more to those who wait at the gate.
+sub gate {
+  my ($text) = @_;
+  for my $peer (values %gated) {
+    $output{$peer} .= $text;
+    flush($peer);
+  }
+}
+
 my ($accepted, $left) = (0, 0);
 
 sub drop {
   my ($peer, $reset) = @_;
   setsockopt $peer, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0) if $reset;
   $left++ if $stalled{$peer};
-  delete $_->{$peer} for \(%input, %output, %after, %stalled);
+  delete $_->{$peer} for \(%input, %output, %after, %stalled, %gated);
   $select->remove($peer);
   close $peer;
 }
@@ -118,6 +160,7 @@ sub flush {
   }
   my $then = delete $after{$peer} or return;
   $stalled{$peer} = 1 if $then eq 'stall';
+  $gated{$peer} = $peer if $then eq 'gate';
   drop($peer, $then eq 'reset') if $then eq 'close' || $then eq 'reset';
 }
 

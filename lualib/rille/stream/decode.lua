@@ -17,6 +17,8 @@ local TURN = stage.TURN
 ---@field next fun(self): any an item; nil if it needs more
 ---@field finish fun(self) there is no more; `next` may have a last item
 
+local NOTHING = { next = function() return nil end } -- the decoder of a stream that was closed
+
 --- A stream of what the decoder makes of the strings of a source.
 ---@param name string the operator
 ---@param src rille.Stream
@@ -25,7 +27,10 @@ local TURN = stage.TURN
 return function(name, src, decoder)
   local self = stage.root(name)
   local over, count = false, 0
-  function self.closer(err, loop) ending.release(src, err, loop) end
+  function self.closer(err, loop)
+    decoder, over = NOTHING, true
+    ending.release(src, err, loop)
+  end
   function self.interrupt(err, loop) ending.interrupt(src, err, loop) end
   function self.produce(emit, finish)
     local pull
