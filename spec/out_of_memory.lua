@@ -24,6 +24,8 @@ local SCRIPT = [[
       coroutine.yield(res:json("/path") or res:json().path)
     end
   end)
+  for line in http.stream(server.url):lines() do assert(#line > 0) end
+  http.stream(server.url):close()
   for path in gen(3) do if path == "/2" then break end end
   local paths = gen(3):map(string.upper, { n = 2 }):collect()
   assert(#paths == 3)

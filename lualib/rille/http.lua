@@ -8,7 +8,6 @@ local fault = require "rille.host.fault"
 local host = require "rille.host.http"
 local find_otherwise = require "rille.json_pointer"
 local http_fault = require "rille.http_fault"
-local http_stream = require "rille.http_stream"
 local json = require "rille.json"
 
 ---@class rille.http a function for each method; see also `request` and `client`
@@ -273,7 +272,7 @@ end
 --- Sends what was put together, and wraps the response that it opens.
 local function open(client, method, url, headers, body, options)
   local head, content = client.pool:stream(method, url, headers, body, options)
-  return http_stream(head, content, options and options.max_body)
+  return require("rille.http_stream")(head, content, options and options.max_body)
 end
 
 --- Sends a request with options. `level` is that of the script, which the host blames by itself. With

@@ -10,9 +10,11 @@ local http_fault = require "rille.http_fault"
 local json = require "rille.json"
 local lines = require "rille.lines"
 local source = require "rille.stream.source"
+local splitter = require "rille.stream.splitter"
 local sse = require "rille.sse"
 local stage = require "rille.stream.stage"
 local task = require "rille.host.task"
+require "rille.stream" -- gives streams their operators
 
 local MAX_BODY <const> = 64 * 1024 * 1024
 local BOM <const> = "\xEF\xBB\xBF"
@@ -101,7 +103,7 @@ end
 function Streamed:ndjson()
   claim(self, "ndjson")
   return decode("ndjson", pieces(self), setmetatable({
-    splitter = lines.splitter(self.max_body, true), line = 0, response = self.head,
+    splitter = splitter.new(self.max_body, true), line = 0, response = self.head,
   }, Values))
 end
 

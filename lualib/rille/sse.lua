@@ -8,11 +8,13 @@
 local check = require "rille.stream.check"
 local decode = require "rille.stream.decode"
 local fault = require "rille.host.fault"
-local lines = require "rille.lines"
 local source = require "rille.stream.source"
+local splitter = require "rille.stream.splitter"
+require "rille.stream" -- gives streams their operators
 
 local BOM <const> = "\xEF\xBB\xBF"
 
+---@class rille.sse
 local sse = {}
 
 ---@class rille.ServerSentEvent
@@ -78,9 +80,8 @@ end
 
 ---@return rille.ServerSentEvent|nil
 function Parser:next()
-  local splitter = self.splitter
   while true do
-    local line = splitter:next()
+    local line = self.splitter:next()
     if not line then return nil end
     if not self.begun then
       self.begun = true
@@ -104,7 +105,7 @@ function sse.events(src, limit)
   limit = check.optional(src, limit)
   if limit ~= nil then check.count(limit, 2, "events", 1) end
   return decode("events", strings, setmetatable({
-    splitter = lines.splitter(limit), limit = limit or lines.LIMIT, begun = false,
+    splitter = splitter.new(limit), limit = limit or splitter.LIMIT, begun = false,
     kind = "", data = {}, size = 0, id = "",
   }, Parser))
 end
