@@ -510,6 +510,7 @@ describe("http.stream against a server that misbehaves", function()
     local waiting = rille.spawn(function() return chunks:next() end)
     rille.sleep(0)
     assert.error_matches(function() res:text() end, "another task is reading this response")
+    assert.error_matches(function() res:chunks() end, "is read by 'chunks' already")
     tell("/pass-two")
     assert.equal("two", waiting:await())
     tell("/pass-rest")
@@ -561,6 +562,22 @@ describe("http.stream against a server that misbehaves", function()
     collectgarbage()
     tell("/shut")
     assert.equal("one", res:text())
+  end)
+
+  it("does not keep the program alive, nor is it reported at its end", function()
+    local done = process.script(([[
+      local http = require "rille.http"
+      res = http.stream(%q)
+      print(res.status)
+    ]]):format(base .. "/gate"))
+    assert.same({ 0, "200\n", "" }, { done.status, done.stdout, done.stderr })
+    done = process.script(([[
+      local http, rille = require "rille.http", require "rille"
+      local chunks = http.stream(%q):chunks()
+      rille.spawn(function() rille.sleep(0.01) os.exit(3) end)
+      for chunk in chunks do print(chunk) end
+    ]]):format(base .. "/gate"))
+    assert.same({ 3, "one\n", "" }, { done.status, done.stdout, done.stderr })
   end)
 
   it("is reported, and gives its connection back, when it is dropped unread", function()

@@ -36,9 +36,9 @@ function meta.__index(self, name)
   return rawget(self, "head")[name]
 end
 
--- Makes `name` the reader of the body. Level 3 is the script.
-local function claim(self, name)
-  if self.reader then
+-- Makes `name` the reader of the body, which at most `before` has read. Level 3 is the script.
+local function claim(self, name, before)
+  if self.reader and self.reader ~= before then
     error(("the body of this response is read by '%s' already"):format(self.reader), 3)
   end
   self.body:check()
@@ -112,8 +112,7 @@ end
 --- Raises ETOOBIG if that is more than max_body.
 function Streamed:text()
   if self.content then return self.content end
-  if self.reader == "chunks" then self.reader = nil end -- it has taken whole pieces: nothing is lost
-  claim(self, "text")
+  claim(self, "text", "chunks") -- which takes whole pieces: nothing is lost
   local body <close> = self.body
   local parts, size = {}, 0
   for piece in body.read, body do
