@@ -371,9 +371,9 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *socket_data) {
-  (void)easy;
   (void)socket_data;
   struct rille_pool *pool = data;
+  struct rille_transfer *t = NULL;
   struct slot *slot = slot_of(pool, fd);
   if (slot == NULL)
     return -1;
@@ -386,6 +386,9 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
   }
   if (slot->watch == NULL && (slot->watch = watch_new(pool, fd)) == NULL)
     return -1;
+  /* 7.88 does not tell the socket of a transfer in flight */
+  if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) == CURLE_OK && t != NULL)
+    t->fd = fd;
   slot->watch->wanted = ((what & CURL_POLL_IN) != 0 ? UV_READABLE : 0) |
                         ((what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0);
   uv_ref((uv_handle_t *)&slot->watch->poll);
@@ -623,10 +626,8 @@ bool rille_transfer_is_read(const struct rille_transfer *t) {
 /* Reads and drops what is here of the rest, if that may be all of it. libcurl reads a piece a step. */
 static void drain_rest(struct rille_transfer *t) {
   struct rille_pool *pool = t->pool;
-  curl_socket_t fd = CURL_SOCKET_BAD;
   bool small = t->length >= 0 ? t->length - t->received <= RILLE_DRAIN_LIMIT : t->chunked;
-  if (!small || !t->head_done ||
-      curl_easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD)
+  if (!small || !t->head_done)
     return;
   int64_t start = t->received, before = -1;
   t->discard = true;
@@ -634,7 +635,7 @@ static void drain_rest(struct rille_transfer *t) {
     resume(t);
   while (t->added && t->received != before && t->received - start <= RILLE_DRAIN_LIMIT) {
     before = t->received;
-    act(pool, fd, CURL_CSELECT_IN);
+    act(pool, t->fd, CURL_CSELECT_IN);
   }
 }
 

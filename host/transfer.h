@@ -143,6 +143,7 @@ struct rille_transfer {
   struct rille_buffer rest;         /* a compressed piece that is not all decoded */
   size_t rest_at;                   /* where its undecoded part begins */
   int64_t received;                 /* bytes of the body, as they were sent */
+  int fd;                           /* the socket that was last asked about for it */
   bool location;                    /* the last response says where to go */
   bool head_told;                   /* by on_head */
   bool behind;                      /* the decoder has more to say than there is room for */
