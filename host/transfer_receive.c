@@ -77,14 +77,17 @@ static void become_get(struct rille_transfer *t) {
     (void)curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->nodes[t->type_node].next);
 }
 
+/* A streamed transfer has the head of its last response. */
+static void announce(struct rille_transfer *t) {
+  t->head_done = true;
+  rille_transfer_note(t);
+}
+
 /* The body of the last response comes. `expected` is its length if that is known, else 0. */
 static bool await_body(struct rille_transfer *t, uint64_t expected) {
-  if (t->streamed) {
-    t->head_done = true;
-    rille_transfer_note(t);
-    return true; /* a small body in one piece, and a large one, need different buffers: as it comes */
-  }
-  if (expected == 0)
+  if (t->streamed)
+    announce(t);
+  if (t->streamed || expected == 0)
     return true;
   if (t->coding == RILLE_IDENTITY && expected > t->max_body)
     return fault(t, RILLE_END_BODY_SIZE);
@@ -256,6 +259,8 @@ static bool stream_piece(struct rille_transfer *t, const char *data, size_t leng
 }
 
 static size_t on_stream(struct rille_transfer *t, const char *data, size_t length) {
+  if (!t->head_done) /* libcurl does not follow this redirect: it hides the bodies of others */
+    announce(t);
   if (!t->discard && (t->behind || t->body.length >= RILLE_STREAM_LIMIT)) {
     t->paused = true;
     t->idle_at = 0; /* we are the ones who wait */
