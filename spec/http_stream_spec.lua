@@ -4,6 +4,7 @@ local rille = require "rille"
 local http = require "rille.http"
 local json = require "rille.json"
 local lines = require "rille.lines"
+local nginx = require "spec.helper.nginx"
 local process = require "spec.helper.process"
 local sse = require "rille.sse"
 local stream = require "rille.stream"
@@ -638,6 +639,36 @@ describe("http.stream against a server that misbehaves", function()
     assert.equal("fine", client:get(base .. "/fine", { timeout = 5 }):text())
     client:close()
     assert.is_true(eventually(function() return count("open") <= before end))
+  end)
+end)
+
+describe("http.stream against nginx", function()
+  it("gives a large file, compressed on the way or not, to a slow consumer in bounded memory", function()
+    local count = os.getenv("RILLE_SPEC_GC") == "stress" and 10 or 750
+    local server <close>, base = nginx.start(function(root)
+      nginx.write(root .. "/large", BLOCK:rep(count))
+    end, "gzip on; gzip_comp_level 1; gzip_types *;")
+    assert.is_table(server)
+    local client <close> = http.client { base_url = base, max_connections = 1 }
+    collectgarbage()
+    local before, peak = resident(), 0
+    for _, decompress in ipairs { true, false } do
+      local res <close> = client:stream("/large", { decompress = decompress })
+      assert.equal(decompress and "gzip" or nil, res.headers["content-encoding"])
+      local check, size, pieces = checker(), 0, 0
+      for piece in res:chunks() do
+        size, pieces = check(piece), pieces + 1
+        if pieces % 20 == 0 then
+          rille.sleep(0.001)
+          peak = math.max(peak, resident())
+        end
+      end
+      assert.equal(count * #BLOCK, size)
+    end
+    assert.is_true(count == 10 or peak - before < 32 * 1024 * 1024, peak - before)
+    assert.equal(20000, client:stream("/large"):lines():take(20000):count())
+    assert.equal("9999", client:stream("/large"):lines():drop(9999):map(tonumber):map(tostring):first())
+    assert.equal(200, client:head("/large", { timeout = 5 }).status)
   end)
 end)
 

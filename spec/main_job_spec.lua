@@ -5,6 +5,7 @@
 local rille = require("rille")
 local http = require("rille.http")
 local json = require("rille.json")
+local nginx = require("spec.helper.nginx")
 local task = require("rille.host.task")
 local process = require("spec.helper.process")
 
@@ -14,11 +15,6 @@ local pokeapi = require("pokeapi")
 
 local known = {}
 for _, name in ipairs(pokedex.names) do known[name] = true end
-
-local function write(path, text)
-  local file <close> = assert(io.open(path, "wb"))
-  assert(file:write(text))
-end
 
 --- The program in the README, with `api` set and what it collected printed.
 local function readme_program(api)
@@ -43,7 +39,7 @@ for name in next_pokemon(10) do print(name) end
 --- Runs a program and checks that it prints ten names, one a line; returns the lines after them.
 local function check_ten_names(program)
   local path = os.tmpname()
-  write(path, program)
+  nginx.write(path, program)
   local done = process.run(process.host(path))
   os.remove(path)
   assert.same({ 0, "" }, { done.status, done.stderr })
@@ -67,50 +63,15 @@ local function check_both_programs(api)
   assert.same({}, check_ten_names(WRAPPED:format(api)))
 end
 
-local function free_port()
-  local server = http.serve({ port = 0 }, function() return {} end)
-  local port = server.port
-  server:close()
-  return port
-end
-
-local NGINX = [[
-daemon off;
-worker_processes 1;
-pid DIR/pid;
-error_log DIR/error.log;
-events { worker_connections 64; }
-http {
-  access_log off;
-  default_type application/json;
-  client_body_temp_path DIR/body; proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/fastcgi;
-  uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
-  server { listen 127.0.0.1:PORT; root DIR/root; }
-}
-]]
-
 --- nginx with a document a name, at /api/v2/pokemon/<id>.
 local function start_nginx()
-  local dir = os.tmpname()
-  os.remove(dir)
-  assert(os.execute(("mkdir -p %s/root/api/v2/pokemon && chmod -R a+rX %s"):format(dir, dir)))
-  for id, name in ipairs(pokedex.names) do
-    write(("%s/root/api/v2/pokemon/%d"):format(dir, id), json.encode({ id = id, name = name }))
-  end
-  local port = free_port()
-  write(dir .. "/nginx.conf", (NGINX:gsub("DIR", dir):gsub("PORT", port)))
-  local nginx = process.start({ "nginx", "-e", dir .. "/error.log", "-c", dir .. "/nginx.conf" })
-  local api = ("http://127.0.0.1:%d/api/v2"):format(port)
-  for _ = 1, 200 do
-    if pcall(http.get, api .. "/pokemon/1") then break end
-    rille.sleep(0.02)
-  end
-  return setmetatable({}, { __close = function()
-    nginx:signal("TERM")
-    nginx:wait()
-    nginx:close()
-    assert(os.execute("rm -rf " .. dir))
-  end }), api
+  local server, url = nginx.start(function(root)
+    assert(os.execute(("mkdir -p %s/api/v2/pokemon"):format(root)))
+    for id, name in ipairs(pokedex.names) do
+      nginx.write(("%s/api/v2/pokemon/%d"):format(root, id), json.encode({ id = id, name = name }))
+    end
+  end)
+  return server, url .. "/api/v2"
 end
 
 describe("the main job", function()
@@ -120,8 +81,8 @@ describe("the main job", function()
   end)
 
   it("prints ten names and collects ten from nginx", function()
-    local nginx <close>, api = start_nginx()
-    assert.is_table(nginx)
+    local running <close>, api = start_nginx()
+    assert.is_table(running)
     check_both_programs(api)
   end)
 end)
