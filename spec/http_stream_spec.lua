@@ -151,9 +151,22 @@ describe("http.stream against the host's server", function()
     assert.same({ 1, 2 }, { values:next(), values:next() })
     local err = failure(values.next, values)
     assert.is_true(rille.is_error(err, "EJSON"))
-    assert.same({ 3, 200, base .. "/bad", "nope" }, { err.line, err.status, err.url, err.body })
-    assert.matches("line 3 is not JSON", tostring(err), 1, true)
-    assert.equal("failed", values:status() == "failed" and "failed" or values:status())
+    assert.equal(3, err.line)
+    assert.same({ 1 }, http.stream(base .. "/bad"):ndjson():take(1):collect())
+  end)
+
+  it("gives what a JSON pointer leads to", function()
+    assert.equal("GET", http.stream(base):json("/method"))
+    assert.is_nil(http.stream(base):json("/nothing/here"))
+    local res <close> = http.stream(base)
+    for _, bad in ipairs { "method", "/a~2b", "/~" } do
+      assert.matches("^spec/http_stream_spec.lua:%d+: bad argument #1 to 'json' %(not a JSON pointer%)",
+        failure(function() res:json(bad) end))
+    end
+    assert.matches("string expected, got number", failure(function() res:json(7) end))
+    assert.equal("/", res:json("/target"))
+    local bad <close> = http.stream(base .. "/bad")
+    assert.is_true(rille.is_error(failure(bad.json, bad, "/a"), "EJSON"))
   end)
 
   it("raises for a status with the beginning of the body", function()

@@ -30,6 +30,11 @@ end
 local function lines_of(text, n) return json.lines(pieces(text, n or #text + 1)):collect() end
 
 describe("rille.json.lines", function()
+  it("ends with the item that is the last one wanted, though more of its chunk is there", function()
+    assert.same({ 1, 2 }, json.lines({ "1\n2\n3\n4\n5\n" }):take(2):collect())
+    assert.same({ 1 }, json.lines({ "1\n2\n", "3\n" }):map(math.tointeger):take(1):collect())
+  end)
+
   it("gives the value of each line, for any chunking", function()
     local text = '{"a": 1}\n[1,\t2]\r\n"three\\n"\nnull\nfalse\n\n4.5\n  {"é": "€"}  \r\n\r\n \t\n"last"'
     local expected = { { a = 1 }, { 1, 2 }, "three\n", json.null, false, 4.5, { ["é"] = "€" }, "last" }

@@ -27,13 +27,12 @@ end
 ---@param res rille.http.Response|rille.http.StreamedResponse
 ---@param err rille.Error
 ---@param text string
----@param line? integer of the body, if it consists of lines
 ---@return rille.Error
-function http_fault.not_json(res, err, text, line)
-  local what = line and ("line %d is"):format(line) or "the body is"
-  what = text == "" and what .. " empty" or ("%s not JSON: %s: %q"):format(what, err.reason, excerpt(text))
+function http_fault.not_json(res, err, text)
+  local what = text == "" and "the body is empty" or ("the body is not JSON: %s: %q"):format(
+    err.reason, excerpt(text))
   return new(res, "EJSON", ("%s (status %d)"):format(what, res.status), {
-    position = err.position, line = line, body = text:sub(1, EXCERPT),
+    position = err.position, body = text:sub(1, EXCERPT),
   })
 end
 

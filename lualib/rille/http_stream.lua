@@ -4,20 +4,17 @@
 -- Owner:  whoever opened it closes it: a <close> variable, the end of a reader's loop, the end of the body.
 -- Errors: those of the body at the read that meets them. A second reader is misuse.
 
-local decode = require "rille.stream.decode"
 local fault = require "rille.host.fault"
 local http_fault = require "rille.http_fault"
 local json = require "rille.json"
 local lines = require "rille.lines"
 local source = require "rille.stream.source"
-local splitter = require "rille.stream.splitter"
 local sse = require "rille.sse"
 local stage = require "rille.stream.stage"
 local task = require "rille.host.task"
 require "rille.stream" -- gives streams their operators
 
 local MAX_BODY <const> = 64 * 1024 * 1024
-local BOM <const> = "\xEF\xBB\xBF"
 
 --- The response of http.stream. Has the fields of a response. Close it, or read all of it.
 ---@class rille.http.StreamedResponse: rille.http.Response
@@ -53,6 +50,9 @@ local function pieces(self)
   return stream
 end
 
+-- The bytes that a line may have.
+local function limit_of(self) return math.max(self.max_body, 1) end
+
 --- The body in pieces, as they come, decoded.
 ---@return rille.Stream of strings
 function Streamed:chunks()
@@ -64,37 +64,14 @@ end
 ---@return rille.Stream of strings
 function Streamed:lines()
   claim(self, "lines")
-  return lines.split(pieces(self), self.max_body)
+  return lines.split(pieces(self), limit_of(self))
 end
 
 --- The events of a body in the format of Server-Sent Events.
 ---@return rille.Stream of rille.ServerSentEvent
 function Streamed:events()
   claim(self, "events")
-  return sse.events(pieces(self), self.max_body)
-end
-
--- Makes values of pieces: a decoder (rille.stream.decode).
-local Values = {}
-Values.__index = Values
-
-function Values:feed(text) self.splitter:feed(text) end
-
-function Values:finish() self.splitter:finish() end
-
-function Values:next()
-  while true do
-    local line = self.splitter:next()
-    if not line then return nil end
-    self.line = self.line + 1
-    if self.line == 1 and line:sub(1, 3) == BOM then line = line:sub(4) end
-    if line:find("%S") then
-      local ok, value = pcall(json.decode, line)
-      if ok then return value end
-      if not fault.is(value, "EJSON") then error(value, 0) end
-      error(http_fault.not_json(self.response, value, line, self.line), 0)
-    end
-  end
+  return sse.events(pieces(self), limit_of(self))
 end
 
 --- The values of a body with one JSON text a line; blank lines are skipped.
@@ -102,9 +79,7 @@ end
 --- Raises EJSON, with `line` and `position`, at a line that is not JSON.
 function Streamed:ndjson()
   claim(self, "ndjson")
-  return decode("ndjson", pieces(self), setmetatable({
-    splitter = splitter.new(self.max_body, true), line = 0, response = self.head,
-  }, Values))
+  return json.lines(pieces(self), { max_line = limit_of(self) })
 end
 
 --- What is left of the body; the same again when it is called again.
@@ -127,12 +102,18 @@ end
 --- The same.
 Streamed.bytes = Streamed.text
 
---- The value of a JSON body.
+--- The value of a JSON body, or what a JSON pointer (RFC 6901) leads to in it; nil if that is nothing.
+---@param pointer? string
 ---@return any
 --- Raises EJSON, with the beginning of the body, if it is not JSON.
-function Streamed:json()
+function Streamed:json(pointer)
+  if pointer ~= nil and type(pointer) ~= "string" then
+    error(("bad argument #1 to 'json' (string expected, got %s)"):format(type(pointer)), 2)
+  elseif pointer and (pointer:find("^[^/]") or pointer:gsub("~[01]", ""):find("~", 1, true)) then
+    error("bad argument #1 to 'json' (not a JSON pointer)", 2)
+  end
   local text = Streamed.text(self)
-  local ok, value = pcall(json.decode, text)
+  local ok, value = pcall(pointer and json.at or json.decode, text, pointer)
   if ok then return value end
   if not fault.is(value, "EJSON") then error(value, 0) end
   error(http_fault.not_json(self, value, text), 0)

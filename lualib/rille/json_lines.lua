@@ -105,7 +105,10 @@ return function(src, options)
   local take_chunk, next_value, last_value = new_splitter(options.max_line or MAX_LINE)
   local self = stage.root("lines")
   local ended = false
-  function self.closer(err, loop) ending.release(outer, err, loop) end
+  function self.closer(err, loop)
+    ended = true -- what is left of a chunk is dropped
+    ending.release(outer, err, loop)
+  end
   function self.interrupt(err, loop) ending.interrupt(outer, err, loop) end
   function self.produce(emit, finish)
     local pull

@@ -7,12 +7,11 @@
 local fault = require "rille.host.fault"
 
 local LIMIT <const> = 64 * 1024 * 1024
-local CR <const>, LF <const> = 13, 10
+local LF <const> = 10
 
 --- Cuts pieces into lines: a decoder (rille.stream.decode).
 ---@class rille.LineSplitter: rille.Decoder
 ---@field private limit integer
----@field private feeds boolean only LF ends a line, and a CR before it belongs to that
 ---@field private parts string[] of a line that has not ended
 ---@field private size integer of them
 ---@field private text string|nil the piece that is being cut
@@ -29,7 +28,7 @@ function Splitter:feed(text)
   if text == "" then return end
   self.at = self.after_cr and text:byte() == LF and 2 or 1
   self.after_cr = false
-  self.text, self.lf, self.cr = text, 0, self.feeds and math.maxinteger or 0
+  self.text, self.lf, self.cr = text, 0, 0
 end
 
 -- Adds to the line that has not ended.
@@ -45,8 +44,7 @@ end
 local function take(self)
   local parts = self.parts
   self.parts, self.size = {}, 0
-  local line = #parts == 1 and parts[1] or table.concat(parts)
-  return self.feeds and line:byte(-1) == CR and line:sub(1, -2) or line
+  return #parts == 1 and parts[1] or table.concat(parts)
 end
 
 --- The next line; nil if no more has ended.
@@ -91,11 +89,10 @@ local splitter = {
 
 --- A splitter.
 ---@param limit? integer of bytes in a line; 64 MiB by default
----@param feeds? boolean only LF, with a CR before it or without, ends a line
 ---@return rille.LineSplitter
-function splitter.new(limit, feeds)
+function splitter.new(limit)
   return setmetatable({
-    limit = limit or LIMIT, feeds = feeds or false, parts = {}, size = 0, at = 1, after_cr = false,
+    limit = limit or LIMIT, parts = {}, size = 0, at = 1, after_cr = false,
   }, Splitter)
 end
 
