@@ -1,3 +1,4 @@
+local expect = require "spec.helper.expect"
 local http = require "rille.http"
 local json = require "rille.json"
 local process = dofile("spec/helper/process.lua")
@@ -15,21 +16,7 @@ end
 
 local function serve(handler) return http.serve({ host = "127.0.0.1", port = 0 }, handler or echo) end
 
---- The error of a call that must fail.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
-
---- Waits until a condition holds.
-local function eventually(condition)
-  for _ = 1, 400 do
-    if condition() then return true end
-    rille.sleep(0.005)
-  end
-  return false
-end
+local failure, eventually = expect.caught, expect.eventually
 
 describe("rille.http against the host's server", function()
   local server, base

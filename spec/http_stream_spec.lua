@@ -1,6 +1,7 @@
 -- Streamed responses of the HTTP client: what arrives, in which order, and that nothing is left behind.
 -- luacheck: ignore 512 (loops that are left in their first turn are the subject)
 local rille = require "rille"
+local expect = require "spec.helper.expect"
 local http = require "rille.http"
 local json = require "rille.json"
 local lines = require "rille.lines"
@@ -10,21 +11,7 @@ local sse = require "rille.sse"
 local stream = require "rille.stream"
 local task = require "rille.host.task"
 
---- The error of a call that must fail.
-local function failure(fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  return err
-end
-
---- Waits until a condition holds.
-local function eventually(condition)
-  for _ = 1, 400 do
-    if condition() then return true end
-    rille.sleep(0.005)
-  end
-  return false
-end
+local failure, eventually = expect.caught, expect.eventually
 
 --- Calls fn; returns what it has warned of.
 local function warnings_of(fn)

@@ -53,6 +53,16 @@ function expect.until_waiting(task)
   end
 end
 
+--- Waits until a condition holds.
+---@return boolean held  false if it does not within two seconds
+function expect.eventually(condition)
+  for _ = 1, 400 do
+    if condition() then return true end
+    rille.sleep(0.005)
+  end
+  return false
+end
+
 --- A place where one task waits until it is opened.
 function expect.new_gate()
   local resume
