@@ -103,9 +103,8 @@ end
 local function wait_for(self, feed, deadline)
   while not feed.ended and feed:count() == 0 do
     local left = deadline - timer.now()
-    if left <= 0 or not self.nursery:wait(left) and deadline <= timer.now() then
-      return feed.ended or feed:count() > 0
-    end
+    if left <= 0 then return false end
+    self.nursery:wait(left)
   end
   return true
 end
