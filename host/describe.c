@@ -12,6 +12,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include <lualib.h>
+
 #include "task.h"
 
 /* --- fibers and waits --- */
@@ -99,6 +101,21 @@ int rille_error(lua_State *L, const char *format, ...) {
   if (strcmp(lua_tostring(L, -2), "?") != 0)
     lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
   return lua_error(L);
+}
+
+/* misuse(format, ...): as rille_error, for embedded modules. Upvalue: string.format. */
+static int l_misuse(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 1);
+  return rille_error(L, "%s", lua_tostring(L, -1));
+}
+
+int luaopen_rille_misuse(lua_State *L) {
+  lua_getglobal(L, LUA_STRLIBNAME);
+  lua_getfield(L, -1, "format");
+  lua_pushcclosure(L, l_misuse, 1);
+  return 1;
 }
 
 void rille_push_op(lua_State *L, const struct rille_op *op) {

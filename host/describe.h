@@ -20,6 +20,9 @@ int rille_push_script(lua_State *L);
 /* luaL_error, but it blames the script's line, also if an embedded module has called the running function. */
 int rille_error(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* "rille.host.misuse": the function misuse(format, ...), which is rille_error for embedded modules. */
+int luaopen_rille_misuse(lua_State *L);
+
 /* Pushes what an op waits for: "sleep", "task 'x'". */
 void rille_push_op(lua_State *L, const struct rille_op *op);
 

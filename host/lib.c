@@ -11,6 +11,7 @@
 #include <lua-cjson.h>
 #include <lualib.h>
 
+#include "describe.h"
 #include "fault.h"
 #include "json.h"
 #include "report.h"
@@ -19,6 +20,7 @@
 static const luaL_Reg modules[] = {{"rille.host.fault", luaopen_rille_fault},
                                    {"rille.host.json", luaopen_rille_json},
                                    {"rille.host.task", luaopen_rille_task},
+                                   {"rille.host.misuse", luaopen_rille_misuse},
                                    {"rille.host.report", luaopen_rille_report},
                                    {"rille.host.generator", luaopen_rille_generator},
                                    {"rille.host.timer", luaopen_rille_timer},

@@ -294,6 +294,7 @@ describe("rille.http against the host's server", function()
     assert.error_matches(function() http.request { url = base, method = 1 } end, "bad option 'method'")
     assert.error_matches(function() http.client { base = base } end, "unknown option 'base'")
     assert.error_matches(function() http.client { max_connections = -1 } end, "out of range")
+    assert.error_matches(function() http.client { max_connections = "x" } end, "integer expected, got string")
   end)
 
   it("blames the script's line for misuse", function()
@@ -308,6 +309,7 @@ describe("rille.http against the host's server", function()
       function() http.request { url = base, query = { a = {}, b = { {} } } } end,
       function() http.client { bse_url = base } end,
       function() http.client():get(base, { auth = {} }) end,
+      function() http.client { max_connections = "x" } end,
     }
     for i, call in ipairs(calls) do
       assert.equal(("spec/http_spec.lua:%d:"):format(line + 1 + i), failure(call):match("^%S+"))

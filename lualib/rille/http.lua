@@ -8,7 +8,10 @@ local fault = require "rille.host.fault"
 local host = require "rille.host.http"
 local find_otherwise = require "rille.json_pointer"
 local http_fault = require "rille.http_fault"
+local http_options = require "rille.http_options"
+local http_request = require "rille.http_request"
 local json = require "rille.json"
+local misuse = require "rille.host.misuse"
 
 ---@class rille.http a function for each method; see also `request` and `client`
 ---@field get fun(url: string, options?: rille.http.Options): rille.http.Response
@@ -86,247 +89,44 @@ local Response = host.response
 ---@field private defaults table|nil what the host reads
 local Client = {}
 
-local function set(names)
-  local t = {}
-  for name in names:gmatch("%S+") do t[name] = true end
-  return t
-end
-
--- Options that the host reads by itself, and their types.
-local HOST = {
-  timeout = { "number", "table" }, follow = { "boolean" }, max_redirects = { "integer" },
-  max_body = { "integer" }, decompress = { "boolean" }, auth = { "table" }, bearer = { "string" },
-  user_agent = { "string" }, proxy = { "string" }, unix_socket = { "string" }, tls = { "table" },
-}
-local REQUEST = set "headers query json form body"
-local CLIENT = set "headers query base_url max_connections max_per_host"
-local NESTED = {
-  timeout = { connect = { "number" }, total = { "number" }, idle = { "number" } },
-  auth = { user = { "string" }, password = { "string" } },
-  tls = { insecure = { "boolean" }, ca = { "string" } },
-}
-local LIMIT = 1e6 -- of seconds
-
---- Refuses a value of another type, and a negative number. `level` is that of the script to blame, as
---- the caller counts: so everywhere in this file.
-local function check_type(name, value, types, level)
-  local kind = math.type(value) == "integer" and "integer" or type(value)
-  for _, expected in ipairs(types) do
-    if kind == expected or (kind == "integer" and expected == "number") then
-      local bound = expected == "number" and LIMIT or math.maxinteger // 4
-      if type(value) == "number" and not (value >= 0 and value <= bound) then
-        error(("bad option '%s' (out of range)"):format(name), level + 1)
-      end
-      return
-    end
-  end
-  error(("bad option '%s' (%s expected, got %s)"):format(name, table.concat(types, " or "), type(value)),
-    level + 1)
-end
-
---- Refuses names that mean nothing.
-local function check_names(options, known, level)
-  if type(options) ~= "table" then
-    error(("bad options (table expected, got %s)"):format(type(options)), level + 1)
-  end
-  for name, value in pairs(options) do
-    if HOST[name] then
-      check_type(name, value, HOST[name], level + 1)
-    elseif not known[name] then
-      error(("unknown option '%s'"):format(tostring(name)), level + 1)
-    end
-    local nested = type(value) == "table" and NESTED[name]
-    for field, item in pairs(nested and value or {}) do
-      local path = ("%s.%s"):format(name, tostring(field))
-      if not nested[field] then error(("unknown option '%s'"):format(path), level + 1) end
-      check_type(path, item, nested[field], level + 1)
-    end
-  end
-end
-
--- Headers -------------------------------------------------------------------------------------
-
-local function check_header(name, value, level)
-  if type(name) ~= "string" or (type(value) ~= "string" and type(value) ~= "number") then
-    error(("bad option 'headers' (%s: string expected, got %s)")
-      :format(tostring(name), type(value)), level + 1)
-  end
-  return tostring(value)
-end
-
---- Appends a header, of several values if it is a list. False gives nothing.
-local function add_header(list, name, value, level)
-  if value == false then return end
-  for _, one in ipairs(type(value) == "table" and value or { value }) do
-    list[#list + 1], list[#list + 2] = name, check_header(name, one, level + 1)
-  end
-end
-
---- The fields of a table in an order of their own: as listed, or by name.
-local function ordered(fields, option, level)
-  if type(fields) ~= "table" then
-    error(("bad option '%s' (table expected, got %s)"):format(option, type(fields)), level + 1)
-  end
-  local list = {}
-  if #fields > 0 then
-    for i, pair in ipairs(fields) do
-      if type(pair) ~= "table" or pair[2] == nil then
-        error(("bad option '%s' (item %d is not {name, value})"):format(option, i), level + 1)
-      end
-      list[i] = pair
-    end
-    return list
-  end
-  for name, value in pairs(fields) do
-    if type(name) ~= "string" then
-      error(("bad option '%s' (a name is a %s)"):format(option, type(name)), level + 1)
-    end
-    list[#list + 1] = { name, value }
-  end
-  table.sort(list, function(a, b) return a[1] < b[1] end)
-  return list
-end
-
---- The headers of a request: the given ones, and the defaults that they do not replace.
-local function merge_headers(defaults, given, level)
-  local list, named = {}, {}
-  for _, pair in ipairs(given and ordered(given, "headers", level + 1) or {}) do
-    add_header(list, pair[1], pair[2], level + 1)
-    named[tostring(pair[1]):lower()] = true
-  end
-  for i = 1, defaults and #defaults or 0, 2 do
-    if not named[defaults[i]:lower()] then
-      list[#list + 1], list[#list + 2] = defaults[i], defaults[i + 1]
-    end
-  end
-  return list, named
-end
-
--- Query and form ------------------------------------------------------------------------------
-
-local function escape(byte) return ("%%%02X"):format(byte:byte()) end
-
-local function encode(value, option, level)
-  local kind = type(value)
-  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
-    error(("bad option '%s' (cannot encode a %s)"):format(option, kind), level + 1)
-  end
-  return (tostring(value):gsub("[^A-Za-z0-9%-._~]", escape))
-end
-
---- "a=1&b=x%20y"
-local function encode_fields(fields, option, level)
-  local parts = {}
-  for _, pair in ipairs(ordered(fields, option, level + 1)) do
-    local name, value = encode(pair[1], option, level + 1), pair[2]
-    for _, one in ipairs(type(value) == "table" and value or { value }) do
-      parts[#parts + 1] = name .. "=" .. encode(one, option, level + 1)
-    end
-  end
-  return table.concat(parts, "&")
-end
-
-local function add_query(url, query)
-  if query == "" then return url end
-  local main, fragment = url:match("^([^#]*)(.*)$")
-  local joint = not main:find("?", 1, true) and "?" or main:find("[?&]$") and "" or "&"
-  return main .. joint .. query .. fragment
-end
-
 -- Requests ------------------------------------------------------------------------------------
 
---- The body, and the content type that goes with it.
-local function make_body(options, level)
-  local given = (options.json ~= nil and 1 or 0) + (options.form and 1 or 0) + (options.body and 1 or 0)
-  if given > 1 then error("bad options (more than one of 'json', 'form' and 'body')", level + 1) end
-  if options.json ~= nil then return json.encode(options.json), "application/json" end
-  if options.form then
-    local form = encode_fields(options.form, "form", level + 1):gsub("%%20", "+")
-    return form, "application/x-www-form-urlencoded"
-  end
-  if options.body ~= nil and type(options.body) ~= "string" then
-    error(("bad option 'body' (string expected, got %s)"):format(type(options.body)), level + 1)
-  end
-  return options.body
-end
-
-local function join_url(base, url)
-  if not base or url:find("^%a[%w+.-]*://") then return url end
-  if url == "" then return base end
-  if url:find("^[?#]") then return base .. url end
-  return (base:gsub("/$", "")) .. "/" .. (url:gsub("^/", ""))
-end
-
---- The host's options of one request: the client's, and the request's own before them.
-local function merge_options(defaults, given)
-  if not defaults then return given end
-  local merged = {}
-  for name, value in pairs(defaults) do merged[name] = value end
-  for name in pairs(HOST) do
-    if given[name] ~= nil then merged[name] = given[name] end
-  end
-  if given.auth then merged.bearer = nil elseif given.bearer then merged.auth = nil end
-  return merged
-end
-
---- Sends what was put together, and wraps the response that it opens.
-local function open(client, method, url, headers, body, options)
+-- Sends a request, which the host takes in this form, and waits for the response.
+local function perform(client, method, url, headers, body, options, streamed)
+  if not streamed then return client.pool:request(method, url, headers, body, options) end
   local head, content = client.pool:stream(method, url, headers, body, options)
   return require("rille.http_stream")(head, content, options and options.max_body)
 end
 
---- Sends a request with options. `level` is that of the script, which the host blames by itself. With
---- `streamed` it returns when the headers are in.
-local function send_with(client, method, url, options, level, streamed)
-  local headers, named = merge_headers(client.headers, options.headers, level)
-  local body, kind = make_body(options, level)
-  if kind and not named["content-type"] then
-    headers[#headers + 1], headers[#headers + 2] = "Content-Type", kind
-  end
-  for _, query in ipairs { client.query or false, options.query or false } do
-    if query then url = add_query(url, encode_fields(query, "query", level)) end
-  end
-  options = merge_options(client.defaults, options)
-  if streamed then return open(client, method, url, headers, body, options) end
-  return client.pool:request(method, url, headers, body, options)
-end
-
 local NO_OPTIONS = {}
 
---- Called as a tail call, so that the script is one level up, here and for the host.
+-- With `streamed`, returns when the headers are in.
 local function send(client, method, url, options, streamed)
-  if type(url) ~= "string" then
-    error(("bad URL (string expected, got %s)"):format(type(url)), 2)
+  url = http_request.url(client, url)
+  if options ~= nil then
+    http_options.check_request(options)
+  elseif not client.query then
+    return perform(client, method, url, client.headers, nil, client.defaults, streamed)
   end
-  url = join_url(client.base, url)
-  if options == nil then
-    if not client.query then
-      if streamed then return open(client, method, url, client.headers, nil, client.defaults) end
-      return client.pool:request(method, url, client.headers, nil, client.defaults)
-    end
-    return send_with(client, method, url, NO_OPTIONS, 2, streamed)
-  end
-  check_names(options, REQUEST, 2)
-  return send_with(client, method, url, options, 2, streamed)
+  local request = http_request.make(client, method, url, options or NO_OPTIONS)
+  return perform(client, method, request.url, request.headers, request.body, request.options, streamed)
 end
 
---- A request whose method is among its options, and its URL unless that is given. Called as a tail call too.
+-- A request whose method is among its options, and its URL unless that is given.
 local function send_request(client, request, url, streamed)
   if type(request) ~= "table" then
-    error(("bad argument #1 to 'request' (table expected, got %s)"):format(type(request)), 2)
+    misuse("bad argument #1 to 'request' (table expected, got %s)", type(request))
   end
   local options = {}
   for name, value in pairs(request) do options[name] = value end
   local method = options.method or "GET"
   options.method = nil
   if url == nil then url, options.url = options.url, nil end
-  if type(method) ~= "string" then
-    error(("bad option 'method' (string expected, got %s)"):format(type(method)), 2)
-  end
+  if type(method) ~= "string" then misuse("bad option 'method' (string expected, got %s)", type(method)) end
   return send(client, method:upper(), url, options, streamed)
 end
 
---- `url, options`, or options with the URL among them. Called as a tail call too.
+-- `url, options`, or options with the URL among them.
 local function send_streamed(client, url, options)
   if type(url) == "table" and options == nil then return send_request(client, url, nil, true) end
   if type(url) == "string" and type(options) == "table" then
@@ -339,46 +139,19 @@ end
 
 local client_meta = { __index = Client, __name = "rille.http.Client" }
 
-local function pick(options, names)
-  local picked
-  for name in pairs(names) do
-    if options[name] ~= nil then
-      picked = picked or {}
-      picked[name] = options[name]
-    end
-  end
-  return picked
-end
-
--- A limit on connections: an integer of at least 0, which is none, or nil.
-local function check_limit(options, name)
-  local n = options[name]
-  if n == nil then return nil end
-  if math.type(n) ~= "integer" then
-    error(("bad option '%s' (integer expected, got %s)"):format(name, type(n)), 3)
-  end
-  if n < 0 or n > 0x7fffffff then error(("bad option '%s' (out of range)"):format(name), 3) end
-  return n
-end
-
 --- A client with connections and defaults of its own. Close it, or let it be collected.
 ---@param options? rille.http.ClientOptions
 ---@return rille.http.Client
 function http.client(options)
   options = options or {}
-  check_names(options, CLIENT, 2)
-  local base = options.base_url
-  if base ~= nil and type(base) ~= "string" then
-    error(("bad option 'base_url' (string expected, got %s)"):format(type(base)), 2)
-  end
-  local headers = options.headers and merge_headers(nil, options.headers, 2)
-  if options.query then encode_fields(options.query, "query", 2) end -- raises here, not later
+  http_options.check_client(options)
+  if options.query then http_request.query(options.query) end -- raises here, not later
   return setmetatable({
-    pool = host.pool(check_limit(options, "max_connections"), check_limit(options, "max_per_host")),
-    base = base,
-    headers = headers,
+    pool = host.pool(options.max_connections, options.max_per_host),
+    base = options.base_url,
+    headers = options.headers and http_request.headers(options.headers),
     query = options.query,
-    defaults = pick(options, HOST),
+    defaults = http_options.for_host(options),
   }, client_meta)
 end
 
@@ -442,12 +215,12 @@ function Response:json(pointer)
   local find, trouble, reason = json.decode, nil, nil
   if pointer ~= nil then
     if type(pointer) ~= "string" then
-      error(("bad argument #1 to 'json' (string expected, got %s)"):format(type(pointer)), 2)
+      misuse("bad argument #1 to 'json' (string expected, got %s)", type(pointer))
     end
     local found
     found, trouble, reason = json_at(self, pointer)
     if not trouble then return found end
-    if trouble == "pointer" then error("bad argument #1 to 'json' (not a JSON pointer)", 2) end
+    if trouble == "pointer" then misuse("bad argument #1 to 'json' (not a JSON pointer)") end
     find = find_otherwise
   end
   local text = self:text()

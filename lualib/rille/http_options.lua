@@ -1,0 +1,118 @@
+--- rille.http_options: the names and types of the options of requests and clients (internal).
+-- Model:  options are of three kinds: those that the host reads by itself, those of which a request is made
+--         (rille.http_request), and those of a client alone. Options of the first two kinds that a client was
+--         made with are the defaults of its requests.
+-- Owner:  nobody; nothing is kept.
+-- Errors: a name that means nothing, a value of another type and a number out of range are misuse.
+
+local misuse = require "rille.host.misuse"
+
+local LIMIT <const> = 1e6 -- of seconds
+
+local function set(names)
+  local t = {}
+  for name in names:gmatch("%S+") do t[name] = true end
+  return t
+end
+
+-- Options that the host reads by itself, and their types.
+local HOST = {
+  timeout = { "number", "table" }, follow = { "boolean" }, max_redirects = { "integer" },
+  max_body = { "integer" }, decompress = { "boolean" }, auth = { "table" }, bearer = { "string" },
+  user_agent = { "string" }, proxy = { "string" }, unix_socket = { "string" }, tls = { "table" },
+}
+local REQUEST = set "headers query json form body"
+local CLIENT = set "headers query base_url max_connections max_per_host"
+local NESTED = {
+  timeout = { connect = { "number" }, total = { "number" }, idle = { "number" } },
+  auth = { user = { "string" }, password = { "string" } },
+  tls = { insecure = { "boolean" }, ca = { "string" } },
+}
+
+local function check_type(name, value, types)
+  local kind = math.type(value) == "integer" and "integer" or type(value)
+  for _, expected in ipairs(types) do
+    if kind == expected or (kind == "integer" and expected == "number") then
+      local bound = expected == "number" and LIMIT or math.maxinteger // 4
+      if type(value) == "number" and not (value >= 0 and value <= bound) then
+        misuse("bad option '%s' (out of range)", name)
+      end
+      return
+    end
+  end
+  misuse("bad option '%s' (%s expected, got %s)", name, table.concat(types, " or "), type(value))
+end
+
+local function check(options, known)
+  if type(options) ~= "table" then misuse("bad options (table expected, got %s)", type(options)) end
+  for name, value in pairs(options) do
+    if HOST[name] then
+      check_type(name, value, HOST[name])
+    elseif not known[name] then
+      misuse("unknown option '%s'", tostring(name))
+    end
+    local nested = type(value) == "table" and NESTED[name]
+    for field, item in pairs(nested or {}) do
+      if value[field] ~= nil then check_type(("%s.%s"):format(name, field), value[field], item) end
+    end
+    for field in pairs(nested and value or {}) do
+      if not nested[field] then misuse("unknown option '%s.%s'", name, tostring(field)) end
+    end
+  end
+end
+
+-- A limit on connections: an integer of at least 0, which is none, or nil.
+local function check_limit(options, name)
+  local n = options[name]
+  if n == nil then return end
+  if math.type(n) ~= "integer" then misuse("bad option '%s' (integer expected, got %s)", name, type(n)) end
+  if n < 0 or n > 0x7fffffff then misuse("bad option '%s' (out of range)", name) end
+end
+
+local http_options = {}
+
+--- Refuses what is not among the options of a request.
+---@param options rille.http.Options
+function http_options.check_request(options) check(options, REQUEST) end
+
+--- Refuses what is not among the options of a client.
+---@param options rille.http.ClientOptions
+function http_options.check_client(options)
+  check(options, CLIENT)
+  local base = options.base_url
+  if base ~= nil and type(base) ~= "string" then
+    misuse("bad option 'base_url' (string expected, got %s)", type(base))
+  end
+  check_limit(options, "max_connections")
+  check_limit(options, "max_per_host")
+end
+
+--- Those that the host reads; nil if there are none.
+---@return table|nil
+function http_options.for_host(options)
+  local picked
+  for name in pairs(HOST) do
+    if options[name] ~= nil then
+      picked = picked or {}
+      picked[name] = options[name]
+    end
+  end
+  return picked
+end
+
+--- The host's options of one request: the client's, and the request's own before them.
+---@param defaults table|nil
+---@param given table
+---@return table
+function http_options.merge(defaults, given)
+  if not defaults then return given end
+  local merged = {}
+  for name, value in pairs(defaults) do merged[name] = value end
+  for name in pairs(HOST) do
+    if given[name] ~= nil then merged[name] = given[name] end
+  end
+  if given.auth then merged.bearer = nil elseif given.bearer then merged.auth = nil end
+  return merged
+end
+
+return http_options

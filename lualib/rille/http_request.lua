@@ -1,0 +1,165 @@
+--- rille.http_request: a request in the form that the host takes (internal).
+-- Model:  `make` puts together what a client has and what a call gives: the URL, a list of headers, the body
+--         and the host's options.
+-- Owner:  nobody; nothing is kept.
+-- Errors: what cannot be sent is misuse.
+
+local json = require "rille.json"
+local misuse = require "rille.host.misuse"
+local http_options = require "rille.http_options"
+
+-- Headers
+
+local function check_header(name, value)
+  if type(name) ~= "string" or (type(value) ~= "string" and type(value) ~= "number") then
+    misuse("bad option 'headers' (%s: string expected, got %s)", tostring(name), type(value))
+  end
+  return tostring(value)
+end
+
+-- Appends a header, of several values if it is a list. False gives nothing.
+local function add_header(list, name, value)
+  if value == false then return end
+  for _, one in ipairs(type(value) == "table" and value or { value }) do
+    list[#list + 1], list[#list + 2] = name, check_header(name, one)
+  end
+end
+
+-- The fields of a table in an order of their own: as listed, or by name.
+local function ordered(fields, option)
+  if type(fields) ~= "table" then
+    misuse("bad option '%s' (table expected, got %s)", option, type(fields))
+  end
+  local list = {}
+  if #fields > 0 then
+    for i, pair in ipairs(fields) do
+      if type(pair) ~= "table" or pair[2] == nil then
+        misuse("bad option '%s' (item %d is not {name, value})", option, i)
+      end
+      list[i] = pair
+    end
+    return list
+  end
+  for name, value in pairs(fields) do
+    if type(name) ~= "string" then
+      misuse("bad option '%s' (a name is a %s)", option, type(name))
+    end
+    list[#list + 1] = { name, value }
+  end
+  table.sort(list, function(a, b) return a[1] < b[1] end)
+  return list
+end
+
+-- The headers of a request: the given ones, and the defaults that they do not replace.
+local function merge_headers(defaults, given)
+  local list, named = {}, {}
+  for _, pair in ipairs(given and ordered(given, "headers") or {}) do
+    add_header(list, pair[1], pair[2])
+    named[tostring(pair[1]):lower()] = true
+  end
+  for i = 1, defaults and #defaults or 0, 2 do
+    if not named[defaults[i]:lower()] then
+      list[#list + 1], list[#list + 2] = defaults[i], defaults[i + 1]
+    end
+  end
+  return list, named
+end
+
+-- Query and form
+
+local function escape(byte) return ("%%%02X"):format(byte:byte()) end
+
+local function encode(value, option)
+  local kind = type(value)
+  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
+    misuse("bad option '%s' (cannot encode a %s)", option, kind)
+  end
+  return (tostring(value):gsub("[^A-Za-z0-9%-._~]", escape))
+end
+
+-- "a=1&b=x%20y"
+local function encode_fields(fields, option)
+  local parts = {}
+  for _, pair in ipairs(ordered(fields, option)) do
+    local name, value = encode(pair[1], option), pair[2]
+    for _, one in ipairs(type(value) == "table" and value or { value }) do
+      parts[#parts + 1] = name .. "=" .. encode(one, option)
+    end
+  end
+  return table.concat(parts, "&")
+end
+
+local function add_query(url, query)
+  if query == "" then return url end
+  local main, fragment = url:match("^([^#]*)(.*)$")
+  local joint = not main:find("?", 1, true) and "?" or main:find("[?&]$") and "" or "&"
+  return main .. joint .. query .. fragment
+end
+
+-- Body and URL
+
+-- The body, and the content type that goes with it.
+local function make_body(options)
+  local given = (options.json ~= nil and 1 or 0) + (options.form and 1 or 0) + (options.body and 1 or 0)
+  if given > 1 then misuse("bad options (more than one of 'json', 'form' and 'body')") end
+  if options.json ~= nil then return json.encode(options.json), "application/json" end
+  if options.form then
+    local form = encode_fields(options.form, "form"):gsub("%%20", "+")
+    return form, "application/x-www-form-urlencoded"
+  end
+  if options.body ~= nil and type(options.body) ~= "string" then
+    misuse("bad option 'body' (string expected, got %s)", type(options.body))
+  end
+  return options.body
+end
+
+local function join_url(base, url)
+  if not base or url:find("^%a[%w+.-]*://") then return url end
+  if url == "" then return base end
+  if url:find("^[?#]") then return base .. url end
+  return (base:gsub("/$", "")) .. "/" .. (url:gsub("^/", ""))
+end
+
+local http_request = {}
+
+--- The headers that a client gives its requests.
+---@param given table
+---@return string[]
+function http_request.headers(given) return (merge_headers(nil, given)) end
+
+--- "a=1&b=x%20y" of the option `query`.
+---@param query table
+---@return string
+function http_request.query(query) return encode_fields(query, "query") end
+
+--- An absolute URL of one that may be relative to the client's.
+---@param client rille.http.Client
+---@param url string
+---@return string
+function http_request.url(client, url)
+  if type(url) ~= "string" then misuse("bad URL (string expected, got %s)", type(url)) end
+  return join_url(client.base, url)
+end
+
+--- The request of one call.
+---@param client rille.http.Client
+---@param method string
+---@param url string absolute
+---@param options rille.http.Options which have been checked
+---@return { method: string, url: string, headers: string[], body: string|nil, options: table|nil }
+function http_request.make(client, method, url, options)
+  local headers, named = merge_headers(client.headers, options.headers)
+  local body, kind = make_body(options)
+  if kind and not named["content-type"] then
+    headers[#headers + 1], headers[#headers + 2] = "Content-Type", kind
+  end
+  for _, query in ipairs { client.query or false, options.query or false } do
+    if query then url = add_query(url, encode_fields(query, "query")) end
+  end
+  return {
+    method = method, url = url, headers = headers, body = body,
+    options = http_options.merge(client.defaults, options),
+  }
+end
+
+return http_request
