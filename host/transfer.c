@@ -1,24 +1,23 @@
 /* transfer.c -- HTTP transfers on libcurl's multi interface and libuv. The model is told in
  * transfer.h.
  *
- * Parts.  transfer_options.c sets up the easy handle of a request, transfer_receive.c reads its response; here is the
- *         rest: the loop, sockets, time, and who lives how long.
- * Rules.  on_moved, on_request, on_open, on_close, on_socket and on_curl_timer, and the callbacks
- *         of transfer_receive.c, are called by libcurl: they call nothing of curl_multi_*, and tell
- *         nobody. Every curl_multi_socket_action is followed by drain(), whatever it returned.
- * Owner:  the pool owns transfers, watches (poll handles) and its timer. A watch is freed in its
- *         close callback; the pool when handles and transfers are all gone.
+ * Parts.  transfer_options.c sets up the easy handle of a request, transfer_receive.c reads its response,
+ *         transfer_socket.c watches the sockets; here is the rest: time, and who lives how long.
+ * Rules.  on_moved, on_request and on_curl_timer, and the callbacks of the other parts, are called by
+ *         libcurl: they call nothing of curl_multi_*, and tell nobody. Every curl_multi_socket_action
+ *         is followed by drain(), whatever it returned.
+ * Owner:  the pool owns transfers, sockets and its timer. It is freed when handles and transfers are all
+ *         gone.
  * Errors: kept in the transfer. A fault found in a libcurl callback is stored in t->end, and the
  *         callback makes libcurl fail. If the multi handle itself fails, so do its transfers. */
 #include "transfer.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "transfer_options.h"
 #include "transfer_receive.h"
+#include "transfer_socket.h"
 
 enum {
   IDLE_TRANSFERS = 256,        /* kept for the next request */
@@ -27,22 +26,7 @@ enum {
 
 static const double NEVER = 1e300;
 
-/* The poll handle of a socket. */
-struct watch {
-  uv_poll_t poll;
-  struct rille_pool *pool;
-  int fd;
-  int wanted; /* what libcurl wants to know; 0: nothing, it rests */
-  int armed;  /* what libuv was asked for */
-};
-
-struct slot {
-  struct watch *watch;
-  bool connection; /* made by on_open, so that on_close will tell of its end */
-};
-
 struct rille_pool {
-  uv_loop_t *loop;
   CURLM *multi;
   const struct rille_pool_calls *calls;
   struct list idle, busy, ended;
@@ -50,10 +34,9 @@ struct rille_pool {
   uint32_t idle_count;
   uint32_t busy_count;
   uint32_t transfers;    /* in all */
-  uint32_t handles;      /* libuv's, the timer included */
-  struct slot *slots;    /* by socket number */
-  int slot_count;
+  struct rille_sockets sockets;
   uv_timer_t timer;
+  bool timer_open;       /* libuv has not let go of it */
   double armed_at;       /* when the timer fires; NEVER: it is not running */
   double curl_at;        /* when libcurl wants to be called */
   double scan_at;        /* when the next of our own time-outs may be due */
@@ -65,26 +48,20 @@ struct rille_pool {
 /* --- the end of a pool's memory --- */
 
 static void pool_reap(struct rille_pool *pool) {
-  if (pool->held || pool->handles > 0 || pool->transfers > 0)
+  if (pool->held || pool->timer_open || pool->sockets.handles > 0 || pool->transfers > 0)
     return;
-  free(pool->slots);
+  rille_sockets_free(&pool->sockets);
   free(pool);
   curl_global_cleanup();
 }
 
 static void on_timer_closed(uv_handle_t *handle) {
   struct rille_pool *pool = handle->data;
-  pool->handles--;
+  pool->timer_open = false;
   pool_reap(pool);
 }
 
-static void on_watch_closed(uv_handle_t *handle) {
-  struct watch *w = handle->data;
-  struct rille_pool *pool = w->pool;
-  free(w);
-  pool->handles--;
-  pool_reap(pool);
-}
+static void on_sockets_closed(struct rille_sockets *sockets) { pool_reap(sockets->pool); }
 
 /* --- time --- */
 
@@ -234,6 +211,10 @@ static void act(struct rille_pool *pool, curl_socket_t fd, int flags) {
     finish_all(pool, RILLE_END_CURL, CURLE_OUT_OF_MEMORY);
 }
 
+static void on_socket_ready(struct rille_sockets *sockets, curl_socket_t fd, int flags) {
+  act(sockets->pool, fd, flags);
+}
+
 /* --- time-outs --- */
 
 static double earlier(double a, double b) { return b > 0 && b < a ? b : a; }
@@ -285,141 +266,6 @@ static int on_curl_timer(CURLM *multi, long ms, void *data) {
   return 0;
 }
 
-/* --- sockets --- */
-
-static struct slot *slot_of(struct rille_pool *pool, int fd) {
-  if (fd < pool->slot_count)
-    return &pool->slots[fd];
-  int count = pool->slot_count < 64 ? 64 : pool->slot_count;
-  while (count <= fd)
-    count *= 2;
-  struct slot *slots = realloc(pool->slots, (size_t)count * sizeof *slots);
-  if (slots == NULL)
-    return NULL;
-  for (int i = pool->slot_count; i < count; i++)
-    slots[i] = (struct slot){NULL, false};
-  pool->slots = slots;
-  pool->slot_count = count;
-  return &slots[fd];
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events);
-
-static struct watch *watch_new(struct rille_pool *pool, int fd) {
-  struct watch *w = malloc(sizeof *w);
-  if (w == NULL || uv_poll_init_socket(pool->loop, &w->poll, fd) != 0) {
-    free(w);
-    return NULL;
-  }
-  w->poll.data = w;
-  w->pool = pool;
-  w->fd = fd;
-  w->wanted = 0;
-  w->armed = 0;
-  pool->handles++;
-  return w;
-}
-
-static void watch_close(struct slot *slot) {
-  struct watch *w = slot->watch;
-  slot->watch = NULL;
-  if (w != NULL)
-    uv_close((uv_handle_t *)&w->poll, on_watch_closed);
-}
-
-/* uv_poll_start costs system calls even if nothing changes: leave alone what is right. */
-static bool watch_arm(struct watch *w) {
-  if (w->armed == w->wanted)
-    return true;
-  int err = uv_poll_start(&w->poll, w->wanted, on_poll);
-  w->armed = err == 0 ? w->wanted : 0;
-  return err == 0;
-}
-
-/* libcurl is done with the connection for now. It is likely to read from it next, so it stays
- * armed. */
-static void watch_rest(struct watch *w) {
-  w->wanted = 0;
-  if ((w->armed & UV_WRITABLE) != 0) {
-    (void)uv_poll_stop(&w->poll); /* it always succeeds */
-    w->armed = 0;
-  }
-  uv_unref((uv_handle_t *)&w->poll);
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events) {
-  struct watch *w = poll->data;
-  struct rille_pool *pool = w->pool;
-  int fd = w->fd;
-  if (status < 0)
-    w->armed = 0; /* libuv has stopped it */
-  if (w->wanted == 0) {
-    /* The peer closed a kept connection, or more has come for a paused one. libcurl will find out
-     * when it wants to use it. */
-    (void)uv_poll_stop(poll);
-    w->armed = 0;
-    return;
-  }
-  /* With an error, say also what was awaited: libcurl then tries it and learns the reason. */
-  int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-  events = status < 0 ? w->wanted : events;
-  flags |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
-  flags |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
-  act(pool, fd, flags);
-  if (status < 0 && fd < pool->slot_count && pool->slots[fd].watch == w)
-    (void)watch_arm(w); /* libcurl still wants it; if this fails, the time-outs end the transfer */
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *socket_data) {
-  (void)socket_data;
-  struct rille_pool *pool = data;
-  struct rille_transfer *t = NULL;
-  struct slot *slot = slot_of(pool, fd);
-  if (slot == NULL)
-    return -1;
-  if (what == CURL_POLL_REMOVE) {
-    if (slot->watch != NULL && slot->connection)
-      watch_rest(slot->watch);
-    else
-      watch_close(slot);
-    return 0;
-  }
-  if (slot->watch == NULL && (slot->watch = watch_new(pool, fd)) == NULL)
-    return -1;
-  /* 7.88 does not tell the socket of a transfer in flight */
-  if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) == CURLE_OK && t != NULL)
-    t->fd = fd;
-  slot->watch->wanted = ((what & CURL_POLL_IN) != 0 ? UV_READABLE : 0) |
-                        ((what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0);
-  uv_ref((uv_handle_t *)&slot->watch->poll);
-  return watch_arm(slot->watch) ? 0 : -1;
-}
-
-static curl_socket_t on_open(void *data, curlsocktype purpose, struct curl_sockaddr *address) {
-  (void)purpose;
-  struct rille_pool *pool = data;
-  int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                  address->protocol);
-  if (fd < 0)
-    return CURL_SOCKET_BAD;
-  struct slot *slot = slot_of(pool, fd);
-  if (slot == NULL) {
-    (void)close(fd); /* nothing was written */
-    return CURL_SOCKET_BAD;
-  }
-  slot->connection = true;
-  return fd;
-}
-
-static int on_close(void *data, curl_socket_t fd) {
-  struct rille_pool *pool = data;
-  if (fd < pool->slot_count) {
-    watch_close(&pool->slots[fd]);
-    pool->slots[fd].connection = false;
-  }
-  return close(fd);
-}
-
 /* --- progress, for the idle time-out --- */
 
 static int on_request(void *data, char *remote, char *local, int remote_port, int local_port) {
@@ -463,12 +309,7 @@ static CURLcode set_idle(struct rille_transfer *t, long ms) {
 }
 
 static bool set_base(struct rille_transfer *t) {
-  CURL *e = t->easy;
-  return rille_options_base(t) &&
-         curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t->pool) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, on_close) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->pool) == CURLE_OK;
+  return rille_options_base(t) && rille_sockets_serve_easy(&t->pool->sockets, t->easy);
 }
 
 static CURLcode set_up(struct rille_transfer *t, const struct rille_transfer_request *request) {
@@ -656,8 +497,7 @@ const char *rille_transfer_url(const struct rille_transfer *t) {
 
 static bool set_multi(struct rille_pool *pool, long max_connections, long max_per_host) {
   CURLM *m = pool->multi;
-  return curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
-         curl_multi_setopt(m, CURLMOPT_SOCKETDATA, pool) == CURLM_OK &&
+  return rille_sockets_serve_multi(&pool->sockets, m) &&
          curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
          curl_multi_setopt(m, CURLMOPT_TIMERDATA, pool) == CURLM_OK &&
          curl_multi_setopt(m, CURLMOPT_MAX_TOTAL_CONNECTIONS, max_connections) == CURLM_OK &&
@@ -680,7 +520,8 @@ struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls
     curl_global_cleanup();
     return NULL;
   }
-  pool->loop = loop;
+  pool->sockets = (struct rille_sockets){
+      .loop = loop, .pool = pool, .on_ready = on_socket_ready, .on_closed = on_sockets_closed};
   pool->multi = multi;
   pool->calls = calls;
   pool->armed_at = pool->curl_at = pool->scan_at = NEVER;
@@ -696,7 +537,7 @@ struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls
   }
   pool->timer.data = pool;
   pool->held = true;
-  pool->handles = 1;
+  pool->timer_open = true;
   uv_unref((uv_handle_t *)&pool->timer);
   return pool;
 }
@@ -721,8 +562,7 @@ void rille_pool_close(struct rille_pool *pool) {
   }
   (void)curl_multi_cleanup(pool->multi); /* it fails only inside a libcurl callback */
   pool->multi = NULL;
-  for (int i = 0; i < pool->slot_count; i++)
-    watch_close(&pool->slots[i]);
+  rille_sockets_close(&pool->sockets);
   uv_close((uv_handle_t *)&pool->timer, on_timer_closed);
 }
 

@@ -1,6 +1,6 @@
 /* transfer.h -- HTTP transfers: a libcurl multi handle driven by a libuv loop. No Lua.
  *
- * Model.  A pool is a multi handle, its connections, one timer and one poll handle for each socket.
+ * Model.  A pool is a multi handle, its connections, one timer and its sockets (transfer_socket.h).
  * A transfer is one request and its whole response; it keeps its easy handle and its buffers from
  * one use to the next. A user takes a transfer, adds headers, starts it and is told once, by
  * on_done, that it has ended; the result is in the transfer until it is released. Or the user
@@ -13,10 +13,6 @@
  *   The callbacks are called with libcurl at rest: they may start, abort and release transfers.
  * on_done is called from within rille_transfer_start when the start fails, from rille_pool_close,
  * and from rille_transfer_consume.
- *   The poll handle of a connection stays armed for reading between two transfers, without keeping
- * the loop alive: a kept connection costs no epoll_ctl. It is closed before its socket is, which
- * libcurl announces through the close callback; sockets that libcurl makes without asking (a
- * resolver's pair) are given up as soon as libcurl says that it is done with them.
  *   Total and idle time-outs are counted here: libcurl's do not cover the time spent waiting for a
  * free connection.
  *
