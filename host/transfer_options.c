@@ -8,7 +8,7 @@
 
 #include "transfer_receive.h"
 
-enum { RECEIVE_BUFFER = 16 * 1024, DEFAULT_CONNECT_TIMEOUT = 10000, DEFAULT_REDIRECTS = 20 };
+enum { DEFAULT_CONNECT_TIMEOUT = 10000, DEFAULT_REDIRECTS = 20 };
 
 /* --- setting up a request --- */
 
@@ -40,7 +40,6 @@ bool rille_options_base(struct rille_transfer *t) {
          curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_USERAGENT, "rille/" RILLE_VERSION) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip, deflate") == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L) == CURLE_OK &&
