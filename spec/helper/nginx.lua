@@ -1,66 +1,81 @@
 -- nginx.lua -- an nginx of its own for a spec, on loopback, serving files.
+-- Model:  one server in plain HTTP, and any number of others, each on a port of its own.
 -- Owner:  closing what `start` gives ends nginx and removes its files.
--- Errors: those of the system, raised.
-local http = require "rille.http"
-local process = require "spec.helper.process"
-local rille = require "rille"
+-- Errors: those of the system, raised; an nginx that does not come up, with its output.
+local daemon = require "spec.helper.daemon"
 
 local CONFIG = [[
 daemon off;
+user root;
 worker_processes 1;
 pid DIR/pid;
-error_log DIR/error.log;
-events { worker_connections 64; }
+error_log stderr;
+events { worker_connections 1024; }
 http {
   access_log off;
   default_type application/json;
   client_body_temp_path DIR/body; proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/fastcgi;
   uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
   MORE
-  server { listen 127.0.0.1:PORT; root DIR/root; }
+  SERVERS
 }
 ]]
 
-local nginx = {}
+---@class nginx.server one more server
+---@field tls? authority.certificate
+---@field http2? boolean
+---@field text? string its directives
 
-function nginx.write(path, text)
-  local file <close> = assert(io.open(path, "wb"))
-  assert(file:write(text))
+---@class nginx.options
+---@field http? string directives of the http block
+---@field server? string directives of the first server
+---@field servers? nginx.server[] more of them
+
+local nginx = { write = daemon.write }
+
+--- The text of a server, and the scheme of its URLs.
+local function block(server, port)
+  local listen = ("127.0.0.1:%d"):format(port)
+  local lines = { "root DIR/root;" }
+  if server.tls then
+    listen = listen .. " ssl"
+    lines[#lines + 1] = ("ssl_certificate %s; ssl_certificate_key %s;")
+      :format(server.tls.certificate, server.tls.key)
+  end
+  if server.http2 then listen = listen .. " http2" end
+  return ("server { listen %s; %s %s }"):format(listen, table.concat(lines, " "), server.text or "")
 end
 
-local function free_port()
-  local server = http.serve({ port = 0 }, function() return {} end)
-  local port = server.port
-  server:close()
-  return port
+local function configure(options, directory, ports)
+  local blocks = {}
+  for i, server in ipairs(options.servers) do blocks[i] = block(server, ports[i]) end
+  local text = { MORE = options.http or "", SERVERS = table.concat(blocks, "\n  ") }
+  return (CONFIG:gsub("%u+", text):gsub("%f[%w]DIR/", directory .. "/"))
 end
 
 --- Starts nginx.
 ---@param fill fun(root: string) writes the files below a directory
----@param more? string directives of the http block
----@return table server for a <close> variable
----@return string url without a slash at its end
-function nginx.start(fill, more)
-  local dir = os.tmpname()
-  os.remove(dir)
-  assert(os.execute(("mkdir -p %s/root"):format(dir)))
-  fill(dir .. "/root")
-  assert(os.execute(("chmod -R a+rX %s"):format(dir)))
-  local port = free_port()
-  local config = CONFIG:gsub("MORE", { MORE = more or "" }):gsub("DIR", dir):gsub("PORT", port)
-  nginx.write(dir .. "/nginx.conf", config)
-  local running = process.start { "nginx", "-e", dir .. "/error.log", "-c", dir .. "/nginx.conf" }
-  local url = ("http://127.0.0.1:%d"):format(port)
-  for _ = 1, 200 do
-    if pcall(http.head, url) then break end
-    rille.sleep(0.02)
+---@param options? nginx.options|string a text: directives of the http block
+---@return daemon server for a <close> variable; `urls` has the others', `root` the directory of the files
+---@return string url of the first server, without a slash at its end
+function nginx.start(fill, options)
+  if type(options) ~= "table" then options = { http = options } end
+  local directory = daemon.directory()
+  local servers = { { text = options.server }, table.unpack(options.servers or {}) }
+  assert(os.execute(("mkdir %s/root"):format(directory)))
+  fill(directory .. "/root")
+  assert(os.execute(("chmod -R a+rX %s"):format(directory)))
+  local server = daemon.start(function(ports)
+    local config = directory .. "/nginx.conf"
+    nginx.write(config, configure({ http = options.http, servers = servers }, directory, ports))
+    return { "nginx", "-e", "stderr", "-c", config }
+  end, { ports = #servers, directory = directory })
+  server.root = directory .. "/root"
+  server.urls = {}
+  for i = 2, #servers do
+    server.urls[i - 1] = ("%s://127.0.0.1:%d"):format(servers[i].tls and "https" or "http", server.ports[i])
   end
-  return setmetatable({}, { __close = function()
-    running:signal("TERM")
-    running:wait()
-    running:close()
-    assert(os.execute("rm -rf " .. dir))
-  end }), url
+  return server, ("http://127.0.0.1:%d"):format(server.port)
 end
 
 return nginx

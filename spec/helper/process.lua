@@ -109,12 +109,20 @@ function process:expect(pattern)
   return self:poll(function() return self:stdout():match(pattern) end, "output like " .. pattern)
 end
 
---- Sends it a signal, such as "INT".
-function process:signal(name)
-  local pid = self:poll(function()
+--- Its process id, as text. Waits until it has one.
+function process:pid()
+  return self:poll(function()
     return contents(self.directory .. "/pid"):match("^(%d+)\n")
   end, "the start")
-  os.execute(("kill -%s %s 2>/dev/null"):format(name, pid))
+end
+
+--- Has it ended?
+---@return boolean
+function process:has_ended() return contents(self.directory .. "/status") ~= "" end
+
+--- Sends it a signal, such as "INT".
+function process:signal(name)
+  os.execute(("kill -%s %s 2>/dev/null"):format(name, self:pid()))
 end
 
 --- Waits for its end. The status is that of the shell: 128 + n after signal n.
@@ -131,7 +139,7 @@ end
 function process:close()
   if self.closed then return end
   self.closed = true
-  if contents(self.directory .. "/status") == "" then
+  if not self:has_ended() then
     self:signal("KILL")
     self:wait()
   end
