@@ -3,8 +3,8 @@
 
 # What a build needs, what the specs need, what the linters need, what the benchmarks need.
 PACKAGES_BUILD = gcc g++ libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua-cjson-dev libsimdjson-dev \
-                 zlib1g-dev node-llhttp ca-certificates
-PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl openssl python3-httpbin gunicorn nghttp2-server \
+                 zlib1g-dev libbrotli-dev libzstd-dev node-llhttp ca-certificates
+PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl brotli zstd openssl python3-httpbin gunicorn nghttp2-server \
                  tinyproxy-bin microsocks
 PACKAGES_LINT  = clang lua-check
 PACKAGES_CHECK = valgrind
@@ -29,7 +29,7 @@ CXXFLAGS = -std=c++17 $(OPTIMISE) $(SANITISE) -fno-exceptions -fno-rtti
 INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhttp
 # Lua is linked whole and its symbols are exported, for the C modules that scripts load.
 LIBS     = -Wl,-E -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
-           -l:liblua5.4-cjson.a -lsimdjson -lstdc++ -luv -lcurl -lz -lm -ldl -lpthread
+           -l:liblua5.4-cjson.a -lsimdjson -lstdc++ -luv -lcurl -lz -lbrotlidec -lzstd -lm -ldl -lpthread
 # liblua's jumps, where host/jump.c has faster ones.
 JUMP     = $(if $(SANITISE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),\
              $(patsubst %,-Wl$(COMMA)--wrap=%,_setjmp longjmp _longjmp __longjmp_chk)))

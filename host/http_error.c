@@ -73,6 +73,8 @@ static const struct entry ends[] = {
     {RILLE_END_FRAMING, "EPROTO", "the headers do not say clearly where the body ends"},
     {RILLE_END_CUT_CODING, "EPROTO", "the compressed body is truncated"},
     {RILLE_END_BAD_CODING, "EPROTO", "the compressed body is corrupt"},
+    {RILLE_END_WINDOW, "EPROTO", "the compressed body needs a window larger than 8 MiB"},
+    {RILLE_END_CODINGS, "EPROTO", "the body has more than 5 content codings"},
     {RILLE_END_CLOSED, "ECANCELED", "the client was closed"},
 };
 

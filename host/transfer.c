@@ -111,7 +111,7 @@ static void transfer_destroy(struct rille_transfer *t) {
   list_remove(&t->link);
   if (t->easy != NULL)
     curl_easy_cleanup(t->easy);
-  rille_inflate_free(t->inflate);
+  rille_decoder_free(t->decoder);
   rille_buffer_free(&t->head);
   rille_buffer_free(&t->body);
   rille_buffer_free(&t->trail);
@@ -413,10 +413,12 @@ void rille_transfer_release(struct rille_transfer *t) {
   t->total_at = 0;
   t->idle_at = 0;
   t->moved = 0;
-  t->coding = RILLE_IDENTITY;
+  rille_decoder_end(t->decoder);
+  t->codings = (struct rille_codings){.count = 0};
+  t->coded = false;
   t->chunked = false;
   t->head_open = false;
-  t->own_expect = false;
+  t->own_expect = t->own_accept = false;
   if (t->streamed)
     forget_stream(t);
   list_remove(&t->link);

@@ -33,7 +33,7 @@
 #include <uv.h>
 
 #include "buffer.h"
-#include "inflate.h"
+#include "decode.h"
 #include "list.h"
 
 struct rille_pool;
@@ -50,6 +50,8 @@ enum rille_transfer_end {
   RILLE_END_FRAMING,       /* contradicting headers, or a transfer coding nobody asked for */
   RILLE_END_CUT_CODING,    /* the compressed body is not complete */
   RILLE_END_BAD_CODING,    /* the compressed body is corrupt */
+  RILLE_END_WINDOW,        /* the compressed body needs too large a window */
+  RILLE_END_CODINGS,       /* the body has more codings than we undo */
   RILLE_END_CLOSED         /* the pool was closed */
 };
 
@@ -119,7 +121,7 @@ struct rille_transfer {
   struct curl_slist *nodes;         /* their list */
   uint32_t node_count, node_size;
   int32_t type_node;                /* which of them is the content type, -1: none */
-  struct rille_inflate *inflate;
+  struct rille_decoder *decoder;    /* NULL: none was needed so far */
   uint64_t max_body;
   int64_t length;                   /* Content-Length, -1: none */
   size_t head_total;                /* bytes of heads, the interim ones of this response included */
@@ -128,12 +130,14 @@ struct rille_transfer {
   curl_off_t moved;                 /* bytes moved when last seen */
   long connect_timeout, max_redirects; /* as set on the easy handle */
   enum rille_transfer_shape shape;
-  enum rille_coding coding;
+  struct rille_codings codings;     /* of the last response */
   bool seldom;                      /* seldom options are set on the easy handle */
   bool is_plain;                    /* no header list is set on the easy handle */
   bool added;                       /* in the multi handle */
   bool decompress;
+  bool coded;                       /* its body is to be decoded */
   bool own_expect;                  /* the caller gave an Expect header */
+  bool own_accept;                  /* the caller gave an Accept-Encoding header */
   /* Of a streamed transfer. */
   struct list news;                 /* in the pool's list of those that on_head and on_data tell of */
   struct rille_buffer rest;         /* a compressed piece that is not all decoded */

@@ -24,7 +24,8 @@ static bool set_callbacks(struct rille_transfer *t) {
 
 /* What all requests share. QUICK_EXIT lets an abort leave a name look-up to its thread, where
  * libcurl would wait for it. NOSIGNAL spares three system calls a step: the runtime ignores
- * SIGPIPE. Content is decoded by transfer_receive.c. HTTP/1.1, because a stream that is aborted breaks the
+ * SIGPIPE. Content is decoded by transfer_receive.c, and libcurl, which would set up decoders of its own, is
+ * not told that it is asked for. HTTP/1.1, because a stream that is aborted breaks the
  * others of its HTTP/2 connection in 7.88. */
 bool rille_options_base(struct rille_transfer *t) {
   CURL *e = t->easy;
@@ -41,8 +42,6 @@ bool rille_options_base(struct rille_transfer *t) {
          curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_USERAGENT, "rille/" RILLE_VERSION) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip, deflate") == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_MAXREDIRS, t->max_redirects) == CURLE_OK;
@@ -75,10 +74,6 @@ static CURLcode set_seldom(struct rille_transfer *t, const struct rille_transfer
     code = set_string(t, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
   if (code == CURLE_OK)
     code = set_string(t, CURLOPT_CAINFO, r->ca);
-  if (code == CURLE_OK && !r->decompress) {
-    t->seldom = true;
-    code = curl_easy_setopt(t->easy, CURLOPT_ACCEPT_ENCODING, NULL);
-  }
   if (code != CURLE_OK || !r->insecure)
     return code;
   t->seldom = true;
@@ -172,7 +167,8 @@ static bool link_lines(struct rille_transfer *t) {
 
 /* The header list. "Name:" keeps libcurl from adding a header of its own. */
 static CURLcode set_headers(struct rille_transfer *t, const struct rille_transfer_request *r) {
-  if (t->node_count == 0 && r->body == NULL) {
+  bool ask = r->decompress && !t->own_accept;
+  if (t->node_count == 0 && r->body == NULL && !ask) {
     if (t->is_plain)
       return CURLE_OK;
     t->is_plain = true;
@@ -185,6 +181,8 @@ static CURLcode set_headers(struct rille_transfer *t, const struct rille_transfe
   }
   if (r->body != NULL && !t->own_expect)
     ok = ok && add_line(t, "Expect:"); /* no pause before a large body */
+  if (ask)
+    ok = ok && add_line(t, "Accept-Encoding: " RILLE_ACCEPT_ENCODING);
   if (!ok || !link_lines(t))
     return CURLE_OUT_OF_MEMORY;
   t->is_plain = false;
@@ -208,6 +206,7 @@ bool rille_transfer_header(struct rille_transfer *t, const char *name, size_t na
   if (rille_receive_is_word(name, name_length, "content-type") && t->type_node < 0)
     t->type_node = (int32_t)t->node_count;
   t->own_expect = t->own_expect || rille_receive_is_word(name, name_length, "expect");
+  t->own_accept = t->own_accept || rille_receive_is_word(name, name_length, "accept-encoding");
   t->node_count++;
   struct rille_buffer *b = &t->lines;
   if (!rille_buffer_append(b, name, name_length))

@@ -54,7 +54,8 @@ static bool begin_head(struct rille_transfer *t, const char *line, size_t length
   t->body.length = 0;
   t->length = -1;
   t->chunked = false;
-  t->coding = RILLE_IDENTITY;
+  t->codings = (struct rille_codings){.count = 0};
+  t->coded = false;
   t->location = false;
   t->head_open = true;
   return true;
@@ -89,9 +90,17 @@ static bool await_body(struct rille_transfer *t, uint64_t expected) {
     announce(t);
   if (t->streamed || expected == 0)
     return true;
-  if (t->coding == RILLE_IDENTITY && expected > t->max_body)
+  if (!t->coded && expected > t->max_body)
     return fault(t, RILLE_END_BODY_SIZE);
   return rille_buffer_reserve(&t->body, expected < FIRST_RESERVE ? (size_t)expected : FIRST_RESERVE);
+}
+
+static bool begin_decoding(struct rille_transfer *t) {
+  if (t->codings.count > RILLE_CODINGS_LIMIT)
+    return fault(t, RILLE_END_CODINGS);
+  if (t->decoder == NULL && (t->decoder = rille_decoder_new()) == NULL)
+    return false;
+  return rille_decoder_begin(t->decoder, &t->codings);
 }
 
 static bool end_head(struct rille_transfer *t) {
@@ -103,13 +112,9 @@ static bool end_head(struct rille_transfer *t) {
     return true;
   }
   bool bare = t->shape == RILLE_SHAPE_HEAD || t->status == 204 || t->status == 304;
-  if (bare || !t->decompress)
-    t->coding = RILLE_IDENTITY;
-  if (t->coding != RILLE_IDENTITY) {
-    if (t->inflate == NULL && (t->inflate = rille_inflate_new()) == NULL)
-      return false;
-    rille_inflate_reset(t->inflate, t->coding);
-  }
+  t->coded = !bare && t->decompress && rille_codings_apply(&t->codings);
+  if (t->coded && !begin_decoding(t))
+    return false;
   return await_body(t, !bare && t->length > 0 ? (uint64_t)t->length : 0);
 }
 
@@ -148,17 +153,14 @@ static bool read_length(struct rille_transfer *t, const char *value, size_t leng
   return true;
 }
 
-/* Headers that say how the body is sent. A coding that we do not know leaves the body as it is. */
+/* Headers that say how the body is sent. */
 static bool read_header(struct rille_transfer *t, const char *line, size_t length) {
   size_t n = length;
   const char *value;
   if ((value = value_of(line, &n, "content-length")) != NULL)
     return read_length(t, value, n);
   if ((value = value_of(line, &n, "content-encoding")) != NULL) {
-    if (rille_receive_is_word(value, n, "gzip") || rille_receive_is_word(value, n, "x-gzip"))
-      t->coding = RILLE_GZIP;
-    else
-      t->coding = rille_receive_is_word(value, n, "deflate") ? RILLE_DEFLATE : RILLE_IDENTITY;
+    rille_codings_add(&t->codings, value, n);
   } else if ((value = value_of(line, &n, "transfer-encoding")) != NULL) {
     t->chunked = rille_receive_is_word(value, n, "chunked");
     if (!t->chunked && !rille_receive_is_word(value, n, "identity"))
@@ -204,10 +206,19 @@ size_t rille_receive_on_head(char *line, size_t one, size_t length, void *data) 
 
 /* --- the body of a response --- */
 
+/* False if the decoder has failed, or is out of memory. */
+static bool has_decoded(struct rille_transfer *t, enum rille_decode_status status) {
+  if (status == RILLE_DECODE_CORRUPT)
+    return fault(t, RILLE_END_BAD_CODING);
+  if (status == RILLE_DECODE_WINDOW)
+    return fault(t, RILLE_END_WINDOW);
+  return status != RILLE_DECODE_NOMEM;
+}
+
 static bool body_decoded(struct rille_transfer *t, const char *data, size_t length) {
   struct rille_piece piece = {data, length, NULL, 0};
-  enum rille_inflate_status status = RILLE_INFLATE_FULL;
-  while (status == RILLE_INFLATE_FULL) {
+  enum rille_decode_status status = RILLE_DECODE_FULL;
+  while (status == RILLE_DECODE_FULL) {
     if (t->body.length > t->max_body)
       return fault(t, RILLE_END_BODY_SIZE);
     if (!rille_buffer_reserve(&t->body, 1024))
@@ -216,40 +227,36 @@ static bool body_decoded(struct rille_transfer *t, const char *data, size_t leng
     size_t room = t->body.size - t->body.length;
     piece.out = t->body.data + t->body.length;
     piece.out_length = room < left ? room : (size_t)left;
-    status = rille_inflate_step(t->inflate, &piece);
+    status = rille_decoder_step(t->decoder, &piece);
     t->body.length += piece.out_length;
   }
-  if (status == RILLE_INFLATE_CORRUPT)
-    return fault(t, RILLE_END_BAD_CODING);
-  if (t->body.length > t->max_body)
-    return fault(t, RILLE_END_BODY_SIZE);
-  return status == RILLE_INFLATE_FED;
+  if (!has_decoded(t, status))
+    return false;
+  return t->body.length <= t->max_body || fault(t, RILLE_END_BODY_SIZE);
 }
 
 /* --- a body that is read as it comes --- */
 
 /* Decodes from the piece while there is room. Sets t->behind if there was not enough. */
 static bool stream_decoded(struct rille_transfer *t, struct rille_piece *piece) {
-  enum rille_inflate_status status = RILLE_INFLATE_FULL;
-  while (status == RILLE_INFLATE_FULL && t->body.length < RILLE_STREAM_LIMIT) {
+  enum rille_decode_status status = RILLE_DECODE_FULL;
+  while (status == RILLE_DECODE_FULL && t->body.length < RILLE_STREAM_LIMIT) {
     if (!rille_buffer_reserve(&t->body, 1024))
       return false;
     size_t left = RILLE_STREAM_LIMIT - t->body.length;
     size_t room = t->body.size - t->body.length;
     piece->out = t->body.data + t->body.length;
     piece->out_length = room < left ? room : left;
-    status = rille_inflate_step(t->inflate, piece);
+    status = rille_decoder_step(t->decoder, piece);
     t->body.length += piece->out_length;
   }
-  t->behind = status == RILLE_INFLATE_FULL;
-  if (status == RILLE_INFLATE_CORRUPT)
-    return fault(t, RILLE_END_BAD_CODING);
-  return status != RILLE_INFLATE_NOMEM;
+  t->behind = status == RILLE_DECODE_FULL;
+  return has_decoded(t, status);
 }
 
 /* Takes a piece, which libcurl made no larger than its buffer. */
 static bool stream_piece(struct rille_transfer *t, const char *data, size_t length) {
-  if (t->coding == RILLE_IDENTITY)
+  if (!t->coded)
     return rille_buffer_append(&t->body, data, length);
   struct rille_piece piece = {data, length, NULL, 0};
   if (!stream_decoded(t, &piece))
@@ -302,7 +309,7 @@ size_t rille_receive_on_body(char *data, size_t one, size_t length, void *user) 
     return on_stream(t, data, length);
   rille_receive_touch(t);
   bool ok;
-  if (t->coding != RILLE_IDENTITY)
+  if (t->coded)
     ok = body_decoded(t, data, length);
   else if (length > t->max_body - t->body.length)
     ok = fault(t, RILLE_END_BODY_SIZE);
@@ -320,7 +327,7 @@ enum rille_transfer_end rille_receive_judge(const struct rille_transfer *t) {
     return RILLE_END_CURL;
   if (t->status < 200)
     return RILLE_END_CUT_HEAD;
-  if (t->coding != RILLE_IDENTITY && !t->behind && !rille_inflate_complete(t->inflate))
+  if (t->coded && !t->behind && !rille_decoder_is_complete(t->decoder))
     return RILLE_END_CUT_CODING;
   return RILLE_END_OK;
 }

@@ -2,7 +2,7 @@
  * transfer.c.
  * Model:  libcurl calls on_head for each line of a head, interim, redirecting and final ones, and
  *         for trailers; then on_body for each piece. A new head drops what came before it. Bodies
- *         are decoded here (inflate.h).
+ *         are decoded here (decode.h).
  * Owner:  the transfer owns what is received.
  * Errors: a callback that finds a fault stores it in t->end and makes libcurl fail. It fails
  *         without a fault only when out of memory. */

@@ -40,7 +40,7 @@ local http = {}
 ---@field max_redirects? integer by default 20
 ---@field max_body? integer bytes, after decoding; more raises ETOOBIG; by default 64 MiB; of a streamed body
 ---  those that text, a line or an event may gather
----@field decompress? boolean ask for gzip and deflate, and decode them; by default true
+---@field decompress? boolean ask for gzip, deflate, br and zstd, and decode them; by default true
 ---@field auth? { user: string, password?: string } Basic
 ---@field bearer? string a token
 ---@field user_agent? string

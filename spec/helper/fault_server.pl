@@ -108,9 +108,13 @@ sub answer {
   return coded('gzip', $coded{gzip} . 'rest') if $path eq '/gzip-rest';
   return coded('gzip', 'this is not gzip') if $path eq '/gzip-bad';
   return coded('gzip', '') if $path eq '/gzip-0';
-  return coded('br', 'left as it is') if $path eq '/coded-br';
+  return coded('x-own', 'left as it is') if $path eq '/coded-own';
   return coded('gzip', zipped($1)) if $path =~ m{^/gzip-blocks-(\d+)$};
   return coded('gzip', substr zipped($1), 0, -1) if $path =~ m{^/gzip-cut-blocks-(\d+)$};
+  if ($path =~ m{^/bytes-(\w+)-([0-9a-f]*)$}) { # a chunk for each byte
+    my $chunks = join '', map { "1\r\n$_\r\n" } split //, pack 'H*', $2;
+    return ["${ok}Content-Encoding: $1\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n", 'keep'];
+  }
   if ($path =~ m{^/blocks-(\d+)$}) {
     return ["${ok}Content-Length: " . $1 * length($block) . "\r\n\r\n" . $block x $1, 'keep'];
   }
