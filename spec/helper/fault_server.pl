@@ -3,7 +3,8 @@
 # Prints "port N" and serves until it is killed. The path of a request says what goes wrong; "/count"
 # answers with how many connections were accepted, are open now, and were left by the client while the
 # server stalled: "accepted=3 open=1 left=2". The body of "/gate" stands still after its first chunk: each
-# "/pass-TEXT" sends one more, each "/shut" ends it.
+# "/pass-TEXT" sends one more, each "/shut" ends it. It is a proxy, too: a tunnel to "NAME.invalid" is asked
+# for as if it were "/NAME", and of other absolute URLs the path counts.
 use strict;
 use warnings;
 use Compress::Zlib ();
@@ -176,7 +177,8 @@ sub receive {
   $input{$peer} .= $data;
   while (defined $input{$peer} && !$after{$peer} && $input{$peer} =~ s{^\S+ (\S+) .*?\r\n\r\n}{}s) {
     my $open = grep { $_ != $listener } $select->handles;
-    my ($text, $then) = @{ answer($1, "accepted=$accepted open=$open left=$left") };
+    my ($path) = map { m{^([\w-]+)\.invalid:\d+$} ? "/$1" : s{^http://[^/]*}{}r } $1;
+    my ($text, $then) = @{ answer($path, "accepted=$accepted open=$open left=$left") };
     $output{$peer} .= $text;
     $after{$peer} = $then;
     flush($peer);
