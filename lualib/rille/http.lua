@@ -230,6 +230,11 @@ function Response:json(pointer)
   error(http_fault.not_json(self, value, text), 0)
 end
 
+--- The URL that the header Link (RFC 8288) gives for a relation type, absolute; nil if there is none.
+---@param rel string "next", "prev" ... or a URI; case-blind
+---@return string|nil
+function Response:link(rel) return require("rille.http_link").find(self, rel) end
+
 --- Returns itself, or raises ESTATUS if the status is 400 or more.
 ---@return rille.http.Response
 function Response:raise_for_status()
