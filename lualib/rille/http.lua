@@ -11,6 +11,7 @@ local http_fault = require "rille.http_fault"
 local http_options = require "rille.http_options"
 local http_request = require "rille.http_request"
 local json = require "rille.json"
+local http_charset = require "rille.http_charset"
 local misuse = require "rille.host.misuse"
 
 ---@class rille.http a function for each method; see also `request` and `client`
@@ -70,7 +71,6 @@ local http = {}
 ---@field timings table<string, number> seconds since the start:
 ---  name_lookup connect tls first_byte redirect total
 ---@field redirects string[] the URLs that led to another
----@field text fun(self: rille.http.Response): string the body
 ---@field bytes fun(self: rille.http.Response): string the body
 local Response = host.response
 
@@ -203,6 +203,10 @@ function http.serve(...) return require("rille.server").serve(...) end
 
 -- Responses -----------------------------------------------------------------------------------
 
+--- The body as text, in UTF-8. Raises ECHARSET if its charset is unknown.
+---@return string
+function Response:text() return http_charset.text(self, self:bytes()) end
+
 -- What a pointer leads to, straight from where the body lies.
 local json_at = Response.json_at
 Response.json_at = nil
@@ -223,7 +227,7 @@ function Response:json(pointer)
     if trouble == "pointer" then misuse("bad argument #1 to 'json' (not a JSON pointer)") end
     find = find_otherwise
   end
-  local text = self:text()
+  local text = self:bytes()
   local ok, value = pcall(find, text, pointer, trouble, reason)
   if ok then return value end
   if not fault.is(value, "EJSON") then error(value, 0) end
@@ -239,7 +243,7 @@ function Response:link(rel) return require("rille.http_link").find(self, rel) en
 ---@return rille.http.Response
 function Response:raise_for_status()
   if self.status < 400 then return self end
-  error(http_fault.status(self, self:text()), 0)
+  error(http_fault.status(self, self:bytes()), 0)
 end
 
 return http

@@ -44,6 +44,15 @@ function http_fault.status(res, text)
   return new(res, "ESTATUS", ("%d %s"):format(res.status, res.reason), { body = text:sub(1, EXCERPT) })
 end
 
+--- ECHARSET: nobody knows the charset of the body.
+---@param res rille.http.Response|rille.http.StreamedResponse
+---@param label string what the response calls it
+---@return rille.Error
+function http_fault.unknown_charset(res, label)
+  local message = ("the charset %q of the body is unknown; 'bytes' gives it as it is"):format(excerpt(label))
+  return new(res, "ECHARSET", message, { charset = label })
+end
+
 --- ETOOBIG: the body is larger than what may be gathered of it.
 ---@param res rille.http.StreamedResponse
 ---@return rille.Error

@@ -5,6 +5,7 @@
 -- Errors: misuse; a header is never an error.
 
 local misuse = require "rille.host.misuse"
+local parameters = require "rille.http_parameters"
 local uri = require "rille.uri"
 
 ---@class rille.http.Link
@@ -15,40 +16,6 @@ local http_link = {}
 
 -- Without the blanks around it.
 local function trim(text) return text:match("^[ \t]*(.*[^ \t])") or "" end
-
--- A quoted string that begins at the quote at `at`: its value, and the place behind it.
-local function quoted(text, at)
-  local value = {}
-  at = at + 1
-  while true do
-    local plain, stop = text:match('^([^"\\]*)()', at)
-    value[#value + 1] = plain
-    if text:sub(stop, stop) ~= "\\" then return table.concat(value), math.min(stop, #text) + 1 end
-    value[#value + 1] = text:sub(stop + 1, stop + 1)
-    at = math.min(stop + 1, #text) + 1
-  end
-end
-
--- The parameters that begin at `at`, and the place behind them.
-local function parameters(text, at)
-  local found = {}
-  while true do
-    local name, stop = text:match("^[ \t]*;[ \t]*([^ \t=;,]*)[ \t]*()", at)
-    if not name then return found, at end
-    local value = ""
-    at = text:match("^=[ \t]*()", stop)
-    if not at then
-      at = stop
-    elseif text:sub(at, at) == '"' then
-      value, at = quoted(text, at)
-    else
-      value, at = text:match("^([^;,]*)()", at)
-      value = trim(value)
-    end
-    name = name:lower()
-    if name ~= "" and not found[name] then found[name] = value end
-  end
-end
 
 --- The links of one header field.
 ---@param text string

@@ -5,9 +5,11 @@
 -- Errors: those of the body at the read that meets them. A second reader is misuse.
 
 local fault = require "rille.host.fault"
+local http_charset = require "rille.http_charset"
 local http_fault = require "rille.http_fault"
 local json = require "rille.json"
 local lines = require "rille.lines"
+local misuse = require "rille.host.misuse"
 local source = require "rille.stream.source"
 local sse = require "rille.sse"
 local stage = require "rille.stream.stage"
@@ -33,10 +35,10 @@ function meta.__index(self, name)
   return rawget(self, "head")[name]
 end
 
--- Makes `name` the reader of the body, which at most `before` has read. Level 3 is the script.
+-- Makes `name` the reader of the body, which at most `before` has read.
 local function claim(self, name, before)
   if self.reader and self.reader ~= before then
-    error(("the body of this response is read by '%s' already"):format(self.reader), 3)
+    misuse("the body of this response is read by '%s' already", self.reader)
   end
   self.body:check()
   self.reader = name
@@ -60,11 +62,12 @@ function Streamed:chunks()
   return stage.each(pieces(self))
 end
 
---- The lines of the body, without their ends: LF, CRLF or CR. The last one may lack its end.
+--- The lines of the body's text, without their ends: LF, CRLF or CR. The last one may lack its end.
 ---@return rille.Stream of strings
 function Streamed:lines()
+  local text = http_charset.reader(self)
   claim(self, "lines")
-  return lines.split(pieces(self), limit_of(self))
+  return lines.split(text(pieces(self)), limit_of(self))
 end
 
 --- The events of a body in the format of Server-Sent Events.
@@ -82,12 +85,10 @@ function Streamed:ndjson()
   return json.lines(pieces(self), { max_line = limit_of(self) })
 end
 
---- What is left of the body; the same again when it is called again.
----@return string
---- Raises ETOOBIG if that is more than max_body.
-function Streamed:text()
+-- What is left of the body; the same again when it is called again.
+local function gather(self, name)
   if self.content then return self.content end
-  claim(self, "text", "chunks") -- which takes whole pieces: nothing is lost
+  claim(self, name, "chunks") -- which takes whole pieces: nothing is lost
   local body <close> = self.body
   local parts, size = {}, 0
   for piece in body.read, body do
@@ -99,8 +100,15 @@ function Streamed:text()
   return self.content
 end
 
---- The same.
-Streamed.bytes = Streamed.text
+--- What is left of the body as text, in UTF-8; the same again when it is called again.
+---@return string
+--- Raises ETOOBIG if that is more than max_body, ECHARSET if the charset is unknown.
+function Streamed:text() return http_charset.text(self, gather(self, "text")) end
+
+--- The bytes of what is left of the body; the same again when it is called again.
+---@return string
+--- Raises ETOOBIG if that is more than max_body.
+function Streamed:bytes() return gather(self, "bytes") end
 
 --- The value of a JSON body, or what a JSON pointer (RFC 6901) leads to in it; nil if that is nothing.
 ---@param pointer? string
@@ -112,7 +120,7 @@ function Streamed:json(pointer)
   elseif pointer and (pointer:find("^[^/]") or pointer:gsub("~[01]", ""):find("~", 1, true)) then
     error("bad argument #1 to 'json' (not a JSON pointer)", 2)
   end
-  local text = Streamed.text(self)
+  local text = gather(self, "json")
   local ok, value = pcall(pointer and json.at or json.decode, text, pointer)
   if ok then return value end
   if not fault.is(value, "EJSON") then error(value, 0) end
