@@ -166,6 +166,12 @@ function Client:request(request) return send_request(self, request) end
 ---@return rille.http.StreamedResponse
 function Client:stream(url, options) return send_streamed(self, url, options) end
 
+--- The pages of a list that begins at a URL, each of which leads to the next.
+---@param url string
+---@param next? string|fun(res: rille.http.Response): string|nil|rille.http.PagesOptions as of http.pages
+---@return rille.Stream of responses
+function Client:pages(url, next) return require("rille.http_pages")(self, url, next) end
+
 --- Ends the requests in flight (they raise ECANCELED) and closes the connections. Idempotent.
 function Client:close() self.pool:close() end
 
@@ -195,6 +201,13 @@ function http.request(request) return send_request(shared or shared_client(), re
 ---@param options? rille.http.StreamOptions
 ---@return rille.http.StreamedResponse
 function http.stream(url, options) return send_streamed(shared or shared_client(), url, options) end
+
+--- The pages of a list that begins at a URL, each of which leads to the next.
+---@param url string
+---@param next? string|fun(res: rille.http.Response): string|nil|rille.http.PagesOptions what gives the URL of
+---  the next page; by default the header Link
+---@return rille.Stream of responses
+function http.pages(url, next) return require("rille.http_pages")(shared or shared_client(), url, next) end
 
 --- Starts a server: see rille.server.
 ---@param ... any

@@ -53,6 +53,23 @@ function http_fault.unknown_charset(res, label)
   return new(res, "ECHARSET", message, { charset = label })
 end
 
+--- EPROTO: what should lead to the next page is of another type.
+---@param res rille.http.Response
+---@param field string where it is
+---@param kind string its type
+---@return rille.Error
+function http_fault.bad_next(res, field, kind)
+  return new(res, "EPROTO", ("the next page is in %q, which is a %s"):format(field, kind), {})
+end
+
+--- ELOOP: the next page is one that was there before.
+---@param res rille.http.Response
+---@param url string of the next page
+---@return rille.Error
+function http_fault.circle(res, url)
+  return new(res, "ELOOP", ("the next page was there before: %s"):format(url), { next = url })
+end
+
 --- ETOOBIG: the body is larger than what may be gathered of it.
 ---@param res rille.http.StreamedResponse
 ---@return rille.Error
