@@ -18,6 +18,7 @@ struct watch {
   int fd;
   int wanted; /* what libcurl wants to know; 0: nothing, it rests */
   int armed;  /* what libuv was asked for */
+  bool idle;  /* it rests between two requests: nothing may come */
 };
 
 struct rille_socket_slot {
@@ -62,6 +63,7 @@ static struct watch *watch_new(struct rille_sockets *s, int fd) {
   w->fd = fd;
   w->wanted = 0;
   w->armed = 0;
+  w->idle = false;
   s->handles++;
   return w;
 }
@@ -82,15 +84,36 @@ static bool watch_arm(struct watch *w) {
   return err == 0;
 }
 
+/* True if a transfer is done with its connection, so that nothing may come until the next request. A
+ * paused one is not done, and to HTTP/2 a connection speaks at any time. */
+static bool is_idle_after(CURL *easy, const struct rille_transfer *t) {
+  long version = CURL_HTTP_VERSION_NONE;
+  (void)curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+  return t != NULL && !t->paused && (version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1);
+}
+
 /* libcurl is done with the connection for now. It is likely to read from it next, so it stays
  * armed. */
-static void watch_rest(struct watch *w) {
+static void watch_rest(struct watch *w, bool idle) {
   w->wanted = 0;
+  w->idle = idle;
   if ((w->armed & UV_WRITABLE) != 0) {
     (void)uv_poll_stop(&w->poll); /* it always succeeds */
     w->armed = 0;
   }
   uv_unref((uv_handle_t *)&w->poll);
+}
+
+/* What comes between two requests was not asked for. libcurl 7.88 would take it for the answer to the
+ * next one, and so for that of another resource: it is dropped, and the connection ended, which libcurl
+ * finds out when it wants to use it. */
+static void drop_unasked(int fd) {
+  char scrap[4096];
+  if (recv(fd, scrap, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+    return; /* the peer closed it */
+  (void)shutdown(fd, SHUT_RDWR);
+  while (recv(fd, scrap, sizeof scrap, MSG_DONTWAIT) > 0) {
+  }
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -100,8 +123,10 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   if (status < 0)
     w->armed = 0; /* libuv has stopped it */
   if (w->wanted == 0) {
-    /* The peer closed a kept connection, or more has come for a paused one. libcurl will find out
-     * when it wants to use it. */
+    /* The peer closed a kept connection, or more has come for a paused one: libcurl will find out
+     * when it wants to use it. Or it has answered what nobody asked. */
+    if (w->idle)
+      drop_unasked(fd);
     (void)uv_poll_stop(poll);
     w->armed = 0;
     return;
@@ -123,9 +148,11 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
   struct rille_socket_slot *slot = slot_of(s, fd);
   if (slot == NULL)
     return -1;
+  if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) != CURLE_OK)
+    t = NULL;
   if (what == CURL_POLL_REMOVE) {
     if (slot->watch != NULL && slot->connection)
-      watch_rest(slot->watch);
+      watch_rest(slot->watch, is_idle_after(easy, t));
     else
       watch_close(slot);
     return 0;
@@ -133,7 +160,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
   if (slot->watch == NULL && (slot->watch = watch_new(s, fd)) == NULL)
     return -1;
   /* 7.88 does not tell the socket of a transfer in flight */
-  if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) == CURLE_OK && t != NULL)
+  if (t != NULL)
     t->fd = fd;
   slot->watch->wanted = ((what & CURL_POLL_IN) != 0 ? UV_READABLE : 0) |
                         ((what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0);
