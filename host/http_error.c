@@ -129,6 +129,17 @@ static long moving_errno(const struct rille_transfer *t) {
   return told || guess ? t->os_error : 0;
 }
 
+/* libcurl's results for what does not fit its own bounds: a line of a head or of trailers, and the
+ * heads of all redirects together. The text, or NULL. */
+static const char *oversize(const struct rille_transfer *t) {
+  bool in_head = t->code == CURLE_OUT_OF_MEMORY && t->time_first > 0 && (t->head_open || t->status == 0);
+  if (in_head || (t->code == CURLE_RECV_ERROR && begins(t->detail, "Out of memory in chunked-encoding")))
+    return "a header line is larger than 100 KiB";
+  if (t->code == CURLE_RECV_ERROR && begins(t->detail, "Too large response headers"))
+    return "the headers of all redirects are larger than 300 KiB";
+  return NULL;
+}
+
 /* Results of libcurl that mean one thing or another. True if it was one of these. */
 static bool by_case(struct failure *f, const struct rille_transfer *t) {
   bool connecting = t->code == CURLE_COULDNT_CONNECT;
@@ -142,9 +153,10 @@ static bool by_case(struct failure *f, const struct rille_transfer *t) {
   else if (is_misled(t))
     *f = (struct failure){
         .code = "EREDIRECT", .text = "redirected to an unusable URL", .detail = t->detail};
-  else if (t->code == CURLE_OUT_OF_MEMORY && t->time_first > 0 && (t->head_open || t->status == 0))
-    /* libcurl's word for a line that does not fit its buffer */
-    *f = (struct failure){.code = "ETOOBIG", .text = "a header line is larger than 100 KiB"};
+  else if (oversize(t) != NULL)
+    *f = (struct failure){.code = "ETOOBIG", .text = oversize(t)};
+  else if (t->code == CURLE_BAD_FUNCTION_ARGUMENT && t->status != 0)
+    *f = (struct failure){.code = "EPROTO", .text = "a trailer is not valid"};
   else
     return false;
   return true;
