@@ -1,10 +1,13 @@
-# fault_server.pl -- an HTTP server that misbehaves on purpose, for spec/http_spec.lua and
-# spec/http_stream_spec.lua.
+# fault_server.pl -- an HTTP server that misbehaves on purpose, for specs of the HTTP client.
 # Prints "port N" and serves until it is killed. The path of a request says what goes wrong; "/count"
 # answers with how many connections were accepted, are open now, and were left by the client while the
 # server stalled: "accepted=3 open=1 left=2". The body of "/gate" stands still after its first chunk: each
-# "/pass-TEXT" sends one more, each "/shut" ends it. It is a proxy, too: a tunnel to "NAME.invalid" is asked
-# for as if it were "/NAME", and of other absolute URLs the path counts.
+# "/pass-TEXT" sends one more, each "/shut" ends it.
+#   "/cut-N/NAME" is the first N bytes of "/NAME", and then the end; so are "/reset-N/NAME" and
+# "/stall-N/NAME"; "/trickle/NAME" comes byte by byte. "/once/NAME" is "/NAME" for the first request of a
+# connection that asks for it, and for a later one the end, without an answer; "/hits/NAME" counts them.
+#   It is a proxy, too: a tunnel to "NAME.invalid" is asked for as if it were "/NAME", and of other absolute
+# URLs the path counts.
 use strict;
 use warnings;
 use Compress::Zlib ();
@@ -20,7 +23,8 @@ print "port ", $listener->sockport, "\n";
 
 my $ok = "HTTP/1.1 200 OK\r\n";
 
-# What is sent, and then: close, keep (for the next request), stall, gate, reset.
+# What is sent, and then: close, keep (for the next request), stall, gate, reset, deaf (the rest of the
+# request is not read), late (the third follows when "/go" is asked for), more (the third, again and again).
 my %faults = (
   '/nothing'          => ['', 'close'],
   '/reset'            => ['', 'reset'],
@@ -59,6 +63,42 @@ my %faults = (
   '/endless-head'     => [$ok . ('X-More: ' . 'x' x 1000 . "\r\n") x 1000, 'stall'],
   '/endless-interim'  => ["HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" x 20_000, 'stall'],
   '/endless-body'     => ["$ok\r\n" . 'x' x 3_000_000, 'stall'],
+  '/chunks'           =>
+    ["${ok}Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-After: 1\r\n\r\n", 'keep'],
+  '/chunk-size'       => ["${ok}Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nabc", 'stall'],
+  '/chunk-minus'      => ["${ok}Transfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n0\r\n\r\n", 'stall'],
+  '/chunk-long'       => ["${ok}Transfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n", 'stall'],
+  '/chunk-0x'         => ["${ok}Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n", 'stall'],
+  '/length-and-chunks' =>
+    ["${ok}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", 'keep'],
+  '/chunks-twice'     => ["${ok}Transfer-Encoding: chunked, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 'close'],
+  '/lengths-in-one'   => ["${ok}Content-Length: 3, 4\r\n\r\nabcd", 'close'],
+  '/length-plus'      => ["${ok}Content-Length: +3\r\n\r\nabc", 'close'],
+  '/length-hex'       => ["${ok}Content-Length: 0x3\r\n\r\nabc", 'close'],
+  '/length-empty'     => ["${ok}Content-Length:\r\n\r\nabc", 'close'],
+  '/nul-in-header'    => ["${ok}X: a\0b\r\nContent-Length: 3\r\n\r\nabc", 'close'],
+  '/bare-lf'          => ["HTTP/1.1 200 OK\nContent-Length: 3\n\nabc", 'keep'],
+  '/no-reason'        => ["HTTP/1.1 200\r\nContent-Length: 3\r\n\r\nabc", 'keep'],
+  '/old'              => ["HTTP/1.0 200 OK\r\n\r\nabc", 'close'],
+  '/status-99'        => ["HTTP/1.1 99 Less\r\nContent-Length: 3\r\n\r\nabc", 'close'],
+  '/status-1000'      => ["HTTP/1.1 1000 More\r\nContent-Length: 3\r\n\r\nabc", 'close'],
+  '/extra'            => ["${ok}Content-Length: 3\r\n\r\nabc" . "${ok}Content-Length: 4\r\n\r\nevil", 'keep'],
+  '/extra-late'       => ["${ok}Content-Length: 3\r\n\r\nabc", 'late', "${ok}Content-Length: 4\r\n\r\nevil"],
+  '/extra-chunks'     =>
+    ["${ok}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" . "${ok}Content-Length: 4\r\n\r\nevil", 'keep'],
+  '/extra-nothing'    => ["HTTP/1.1 204 No Content\r\n\r\n" . "${ok}Content-Length: 4\r\n\r\nevil", 'keep'],
+  '/gone-late'        => ["${ok}Content-Length: 3\r\n\r\nabc", 'late', ''],
+  '/deaf'             => ['', 'deaf'],
+  '/forever-status'   => ['HTTP/1.1 200 ', 'more', 'x' x 1000],
+  '/forever-line'     => [$ok . 'X: ', 'more', 'x' x 1000],
+  '/forever-head'     => [$ok, 'more', 'X-More: ' . 'x' x 1000 . "\r\n"],
+  '/forever-interim'  => ['', 'more', "HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" x 100],
+  '/forever-body'     => ["$ok\r\n", 'more', 'x' x 60_000],
+  '/forever-chunks'   => ["${ok}Transfer-Encoding: chunked\r\n\r\n", 'more', "1\r\nx\r\n" x 1000],
+  '/forever-size'     => ["${ok}Transfer-Encoding: chunked\r\n\r\n", 'more', '0' x 1000],
+  '/forever-extension' => ["${ok}Transfer-Encoding: chunked\r\n\r\n3;", 'more', 'x' x 1000],
+  '/forever-trailers' => ["${ok}Transfer-Encoding: chunked\r\n\r\n0\r\n", 'more', "X: y\r\n" x 100],
+  '/forever-trailer'  => ["${ok}Transfer-Encoding: chunked\r\n\r\n0\r\nX: ", 'more', 'x' x 1000],
   '/gate'             => ["${ok}Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n", 'gate'],
   '/cut-late'         => ["${ok}Content-Length: 900000\r\n\r\n" . 'x' x 600_000, 'close'],
   '/cut-late-chunk'   =>
@@ -89,7 +129,8 @@ sub coded {
   return ["${ok}Content-Encoding: $coding\r\nContent-Length: " . length($body) . "\r\n\r\n$body", 'keep'];
 }
 
-my (%input, %output, %after, %stalled, %gated);
+# State of connections, and what is counted.
+my (%input, %output, %after, %later, %late, %deaf, %slow, %served, %stalled, %gated, %hits);
 my $zipped;
 
 # So many blocks, compressed ten by ten.
@@ -99,9 +140,37 @@ sub zipped {
   return $zipped x ($count / 10);
 }
 
+# Answers that are made of another one; undef if the path is none of these.
+sub derived {
+  my ($peer, $path) = @_;
+  if ($path =~ m{^/(cut|reset|stall)-(\d+)(/.+)$}) {
+    return [substr(answer($peer, $3)->[0], 0, $2), $1 eq 'cut' ? 'close' : $1];
+  }
+  if ($path =~ m{^/trickle(/.+)$}) {
+    $slow{$peer} = 1;
+    return answer($peer, $1);
+  }
+  if ($path =~ m{^/once(/.+)$}) {
+    $hits{$1}++;
+    return $served{$peer}++ ? ['', 'close'] : answer($peer, $1);
+  }
+  if ($path =~ m{^/hits(/.+)$}) {
+    my $text = $hits{$1} // 0;
+    return ["${ok}Content-Length: " . length($text) . "\r\n\r\n$text", 'keep'];
+  }
+  return $faults{'/fine'} if $path eq '/redirects-0';
+  if ($path =~ m{^/redirects-(\d+)$}) {
+    my $to = $1 - 1;
+    return ["HTTP/1.1 302 Found\r\nLocation: /redirects-$to\r\nContent-Length: 0\r\n\r\n", 'keep'];
+  }
+  return;
+}
+
 sub answer {
-  my ($path, $counts) = @_;
+  my ($peer, $path, $counts) = @_;
   return $faults{$path} if $faults{$path};
+  my $made = derived($peer, $path);
+  return $made if $made;
   return coded('gzip', $1 eq 'all' ? $coded{gzip} : substr $coded{gzip}, 0, $1) if $path =~ m{^/gzip-(all|\d+)$};
   return coded('deflate', $coded{$1}) if $path =~ m{^/coded-(deflate|raw)$};
   return coded('deflate', substr $coded{deflate}, 0, -3) if $path eq '/deflate-cut';
@@ -140,13 +209,23 @@ sub gate {
   }
 }
 
+# Sends what is late, or ends the connection if that is nothing.
+sub go {
+  for my $peer (values %late) {
+    delete $late{$peer};
+    $output{$peer} .= $later{$peer};
+    $after{$peer} = length $later{$peer} ? 'keep' : 'close';
+    flush($peer);
+  }
+}
+
 my ($accepted, $left) = (0, 0);
 
 sub drop {
   my ($peer, $reset) = @_;
   setsockopt $peer, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0) if $reset;
   $left++ if $stalled{$peer};
-  delete $_->{$peer} for \(%input, %output, %after, %stalled, %gated);
+  delete $_->{$peer} for \(%input, %output, %after, %later, %late, %deaf, %slow, %served, %stalled, %gated);
   $select->remove($peer);
   close $peer;
 }
@@ -154,7 +233,7 @@ sub drop {
 sub flush {
   my ($peer) = @_;
   if (length $output{$peer}) {
-    my $sent = syswrite $peer, $output{$peer};
+    my $sent = syswrite $peer, $output{$peer}, $slow{$peer} ? 1 : length $output{$peer};
     if (!defined $sent) {
       $stalled{$peer} = 1 unless $!{EAGAIN};
       drop($peer) unless $!{EAGAIN};
@@ -166,6 +245,15 @@ sub flush {
   my $then = delete $after{$peer} or return;
   $stalled{$peer} = 1 if $then eq 'stall';
   $gated{$peer} = $peer if $then eq 'gate';
+  $late{$peer} = $peer if $then eq 'late';
+  delete $slow{$peer};
+  if ($then eq 'more') {
+    $output{$peer} = $later{$peer};
+    $after{$peer} = $then;
+  } elsif ($then eq 'deaf') {
+    $deaf{$peer} = $peer;
+    $select->remove($peer);
+  }
   drop($peer, $then eq 'reset') if $then eq 'close' || $then eq 'reset';
 }
 
@@ -178,17 +266,20 @@ sub receive {
   while (defined $input{$peer} && !$after{$peer} && $input{$peer} =~ s{^\S+ (\S+) .*?\r\n\r\n}{}s) {
     my $open = grep { $_ != $listener } $select->handles;
     my ($path) = map { m{^([\w-]+)\.invalid:\d+$} ? "/$1" : s{^http://[^/]*}{}r } $1;
-    my ($text, $then) = @{ answer($path, "accepted=$accepted open=$open left=$left") };
+    go() if $path eq '/go';
+    my ($text, $then, $more) = @{ answer($peer, $path, "accepted=$accepted open=$open left=$left") };
     $output{$peer} .= $text;
     $after{$peer} = $then;
+    $later{$peer} = $more;
     flush($peer);
   }
 }
 
 while (1) {
-  my $writers = IO::Select->new(grep { length($output{$_} // '') } $select->handles);
-  my ($readable, $writable) = IO::Select->select($select, $writers, undef);
-  for my $peer (@{ $writable // [] }) { flush($peer) if defined $output{$peer} }
+  my $writers = IO::Select->new(grep { length($output{$_} // '') && !$slow{$_} } $select->handles);
+  my @trickling = grep { $slow{$_} } $select->handles;
+  my ($readable, $writable) = IO::Select->select($select, $writers, undef, @trickling ? 0.001 : undef);
+  for my $peer (@trickling, @{ $writable // [] }) { flush($peer) if defined $output{$peer} }
   for my $peer (@{ $readable // [] }) {
     if ($peer == $listener) {
       my $new = $listener->accept or next;
