@@ -172,6 +172,12 @@ function Client:stream(url, options) return send_streamed(self, url, options) en
 ---@return rille.Stream of responses
 function Client:pages(url, next) return require("rille.http_pages")(self, url, next) end
 
+--- The Server-Sent Events of a URL; connects again when the connection ends.
+---@param url string
+---@param options? rille.http.EventsOptions
+---@return rille.Stream of rille.ServerSentEvent
+function Client:events(url, options) return require("rille.http_events")(self, url, options) end
+
 --- Ends the requests in flight (they raise ECANCELED) and closes the connections. Idempotent.
 function Client:close() self.pool:close() end
 
@@ -208,6 +214,14 @@ function http.stream(url, options) return send_streamed(shared or shared_client(
 ---  the next page; by default the header Link
 ---@return rille.Stream of responses
 function http.pages(url, next) return require("rille.http_pages")(shared or shared_client(), url, next) end
+
+--- The Server-Sent Events of a URL; connects again when the connection ends.
+---@param url string
+---@param options? rille.http.EventsOptions
+---@return rille.Stream of rille.ServerSentEvent
+function http.events(url, options)
+  return require("rille.http_events")(shared or shared_client(), url, options)
+end
 
 --- Starts a server: see rille.server.
 ---@param ... any

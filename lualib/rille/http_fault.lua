@@ -70,6 +70,15 @@ function http_fault.circle(res, url)
   return new(res, "ELOOP", ("the next page was there before: %s"):format(url), { next = url })
 end
 
+--- EPROTO: the body is no stream of events.
+---@param res rille.http.StreamedResponse
+---@param kind string its content type
+---@return rille.Error
+function http_fault.no_events(res, kind)
+  return new(res, "EPROTO", ("the body is %s, not text/event-stream"):format(
+    kind == "" and "of no type" or ("%q"):format(excerpt(kind))), {})
+end
+
 --- ETOOBIG: the body is larger than what may be gathered of it.
 ---@param res rille.http.StreamedResponse
 ---@return rille.Error

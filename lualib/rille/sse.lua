@@ -1,18 +1,13 @@
 --- rille.sse: the events of a stream of strings in the format of Server-Sent Events (WHATWG HTML, 9.2.6).
--- Model:  lines make fields, a blank line dispatches what they have gathered; an event without data is
---         none, and one that the end of the stream cuts short is dropped. The id and the retry time stay
---         until they are set again.
+-- Model:  a root over a parser (rille.sse_parser).
 -- Owner:  a stream owns its source.
 -- Errors: nothing is malformed: what is no field is ignored. An event that is too large raises ETOOBIG.
 
 local check = require "rille.stream.check"
 local decode = require "rille.stream.decode"
-local fault = require "rille.host.fault"
+local new_parser = require "rille.sse_parser"
 local source = require "rille.stream.source"
-local splitter = require "rille.stream.splitter"
 require "rille.stream" -- gives streams their operators
-
-local BOM <const> = "\xEF\xBB\xBF"
 
 ---@class rille.sse
 local sse = {}
@@ -23,79 +18,6 @@ local sse = {}
 ---@field id string the last id that the stream has given, "" by default
 ---@field retry number|nil seconds to wait before connecting again, as the stream has said last
 
---- Makes events of pieces: a decoder (rille.stream.decode).
----@class rille.EventParser: rille.Decoder
----@field private splitter rille.LineSplitter
----@field private limit integer
----@field private begun boolean the first line was read
----@field private kind string
----@field private data string[]
----@field private size integer
----@field private id string
----@field private retry number|nil
-local Parser = {}
-Parser.__index = Parser
-
-function Parser:feed(text) self.splitter:feed(text) end
-
-function Parser:finish() end -- luacheck: ignore 212 (what was not dispatched is dropped)
-
-local fields = {}
-
-function fields.event(self, value) self.kind = value end
-
-function fields.data(self, value)
-  self.size = self.size + #value + 1
-  if self.size > self.limit then
-    local message = ("an event is larger than %d bytes"):format(self.limit)
-    error(fault.new("ETOOBIG", message, { max = self.limit }), 0)
-  end
-  self.data[#self.data + 1] = value
-end
-
-function fields.id(self, value)
-  if not value:find("\0", 1, true) then self.id = value end
-end
-
-function fields.retry(self, value)
-  if value:find("^%d+$") then self.retry = tonumber(value) / 1000 end
-end
-
-local function take_line(self, line)
-  local name, value = line:match("^([^:]*):? ?(.*)$")
-  local field = fields[name] -- a comment's name is ""
-  if field then field(self, value) end
-end
-
--- The event that a blank line dispatches; nil if there is none.
-local function dispatch(self)
-  local data, kind = self.data, self.kind
-  self.data, self.size, self.kind = {}, 0, ""
-  if #data == 0 then return nil end
-  return {
-    event = kind == "" and "message" or kind, data = table.concat(data, "\n"),
-    id = self.id, retry = self.retry,
-  }
-end
-
----@return rille.ServerSentEvent|nil
-function Parser:next()
-  while true do
-    local line = self.splitter:next()
-    if not line then return nil end
-    if not self.begun then
-      self.begun = true
-      if line:sub(1, 3) == BOM then line = line:sub(4) end
-    end
-    if line ~= "" then
-      take_line(self, line)
-    else
-      local event = dispatch(self)
-      if event then return event end
-    end
-  end
-end
-
 --- The events of a stream of strings.
 ---@param src rille.Source
 ---@param limit? integer of bytes in the data of an event, 64 MiB by default; more raises ETOOBIG
@@ -104,10 +26,7 @@ function sse.events(src, limit)
   local strings = source.check(src, 1, "events")
   limit = check.optional(src, limit)
   if limit ~= nil then check.count(limit, 2, "events", 1) end
-  return decode("events", strings, setmetatable({
-    splitter = splitter.new(limit), limit = limit or splitter.LIMIT, begun = false,
-    kind = "", data = {}, size = 0, id = "",
-  }, Parser))
+  return decode("events", strings, new_parser(limit))
 end
 
 return sse
