@@ -156,10 +156,21 @@ static int l_gc(lua_State *L) {
   return 0;
 }
 
+/* check(options): raises what a request with these would raise */
+static int l_check(lua_State *L) {
+  struct rille_transfer_request request = {.method = NULL};
+  lua_settop(L, 1);
+  for (int i = 1; i < RILLE_REQUEST_OPTIONS; i++)
+    lua_pushnil(L);
+  lua_rotate(L, 1, -1);
+  rille_request_check_options(L, &request);
+  return 0;
+}
+
 static const luaL_Reg pool_meta[] = {{"__gc", l_gc}, {NULL, NULL}};
 static const luaL_Reg pool_methods[] = {
     {"request", l_request}, {"stream", l_stream}, {"close", l_close}, {NULL, NULL}};
-static const luaL_Reg lib[] = {{"pool", l_pool}, {NULL, NULL}};
+static const luaL_Reg lib[] = {{"pool", l_pool}, {"check", l_check}, {NULL, NULL}};
 
 int luaopen_rille_http(lua_State *L) {
   rille_class(L, POOL, pool_meta, pool_methods);

@@ -9,7 +9,10 @@
 #include <strings.h>
 
 #include "fault.h"
+#include "http_proxy.h"
 #include "http_response.h"
+
+enum { EXCERPT = 80 }; /* of the body, as http_fault.lua has it */
 
 /* What is known of a failure before it becomes a table. */
 struct failure {
@@ -17,6 +20,8 @@ struct failure {
   const char *text;
   const char *detail; /* libcurl's own words, or NULL */
   const char *phase;  /* of a time-out, or NULL */
+  bool by_proxy;
+  struct rille_proxy_failure proxy;
   char name[32];      /* room for code and text that libuv writes */
   char words[128];
 };
@@ -27,11 +32,21 @@ struct entry {
   const char *text;
 };
 
-/* Results of libcurl whose meaning does not depend on anything else. */
+/* Results of libcurl whose meaning does not depend on anything else. Those of by_case and of http_proxy.c are
+ * not here, nor those that cannot occur, since they are of other protocols or of options that are not used:
+ * CURLE_REMOTE_ACCESS_DENIED CURLE_FTP_ACCEPT_FAILED CURLE_FTP_WEIRD_PASS_REPLY CURLE_FTP_ACCEPT_TIMEOUT
+ * CURLE_FTP_WEIRD_PASV_REPLY CURLE_FTP_WEIRD_227_FORMAT CURLE_FTP_CANT_GET_HOST CURLE_FTP_COULDNT_SET_TYPE
+ * CURLE_FTP_COULDNT_RETR_FILE CURLE_QUOTE_ERROR CURLE_HTTP_RETURNED_ERROR CURLE_UPLOAD_FAILED
+ * CURLE_FTP_PORT_FAILED CURLE_FTP_COULDNT_USE_REST CURLE_RANGE_ERROR CURLE_HTTP_POST_ERROR
+ * CURLE_BAD_DOWNLOAD_RESUME CURLE_FILE_COULDNT_READ_FILE CURLE_LDAP_CANNOT_BIND CURLE_LDAP_SEARCH_FAILED
+ * CURLE_FUNCTION_NOT_FOUND CURLE_INTERFACE_FAILED CURLE_FILESIZE_EXCEEDED CURLE_LOGIN_DENIED
+ * CURLE_TFTP_NOTFOUND CURLE_TFTP_PERM CURLE_REMOTE_DISK_FULL CURLE_TFTP_ILLEGAL CURLE_TFTP_UNKNOWNID
+ * CURLE_REMOTE_FILE_EXISTS CURLE_TFTP_NOSUCHUSER CURLE_REMOTE_FILE_NOT_FOUND CURLE_SSH CURLE_FTP_PRET_FAILED
+ * CURLE_RTSP_CSEQ_ERROR CURLE_RTSP_SESSION_ERROR CURLE_FTP_BAD_FILE_LIST CURLE_CHUNK_FAILED
+ * CURLE_RECURSIVE_API_CALL CURLE_HTTP3 CURLE_QUIC_CONNECT_ERROR. */
 static const struct entry results[] = {
     {CURLE_COULDNT_RESOLVE_HOST, "ENOTFOUND", "cannot resolve the host name"},
     {CURLE_COULDNT_RESOLVE_PROXY, "ENOTFOUND", "cannot resolve the proxy's name"},
-    {CURLE_PROXY, "EPROXY", "the proxy refused"},
     {CURLE_TOO_MANY_REDIRECTS, "EREDIRECT", "too many redirects"},
     {CURLE_URL_MALFORMAT, "EURL", "malformed URL"},
     {CURLE_PARTIAL_FILE, "EPROTO", "the connection was closed in the middle of the body"},
@@ -63,6 +78,14 @@ static const struct entry results[] = {
     {CURLE_BAD_FUNCTION_ARGUMENT, "EINVAL", "libcurl refused an option"},
     {CURLE_UNKNOWN_OPTION, "EINVAL", "this libcurl lacks an option"},
     {CURLE_NOT_BUILT_IN, "EINVAL", "this libcurl lacks a feature"},
+    {CURLE_SETOPT_OPTION_SYNTAX, "EINVAL", "libcurl refused an option"},
+    {CURLE_FAILED_INIT, "EIO", "libcurl could not begin"},
+    {CURLE_READ_ERROR, "EIO", "what is to be sent could not be read"},
+    {CURLE_SEND_FAIL_REWIND, "EIO", "the body cannot be sent a second time"},
+    {CURLE_AUTH_ERROR, "EIO", "the credentials cannot be used"},
+    {CURLE_NO_CONNECTION_AVAILABLE, "EIO", "no connection is free"},
+    {CURLE_AGAIN, "EIO", "the socket is not ready"},
+    {CURLE_UNRECOVERABLE_POLL, "EIO", "waiting for the socket failed"},
 };
 
 /* Our own findings. */
@@ -144,12 +167,16 @@ static const char *oversize(const struct rille_transfer *t) {
 static bool by_case(struct failure *f, const struct rille_transfer *t) {
   bool connecting = t->code == CURLE_COULDNT_CONNECT;
   long number = connecting ? t->os_error : moving_errno(t);
-  if (t->code == CURLE_OPERATION_TIMEDOUT || (connecting && number == ETIMEDOUT))
+  if (t->refused[0] != '\0' && (connecting || t->code == CURLE_ABORTED_BY_CALLBACK))
+    *f = (struct failure){.code = "EPRIVATE", .text = "the address is private", .detail = t->refused};
+  else if (t->code == CURLE_OPERATION_TIMEDOUT || (connecting && number == ETIMEDOUT))
     timed_out(f, "connect", "timed out while connecting");
   else if (number != 0)
     by_errno(f, number);
   else if (connecting)
     *f = (struct failure){.code = "ECONNREFUSED", .text = "cannot connect", .detail = t->detail};
+  else if (begins(t->detail, ".netrc"))
+    *f = (struct failure){.code = "EINVAL", .text = "the netrc file is malformed"};
   else if (is_misled(t))
     *f = (struct failure){
         .code = "EREDIRECT", .text = "redirected to an unusable URL", .detail = t->detail};
@@ -173,8 +200,20 @@ static void by_result(struct failure *f, const struct rille_transfer *t) {
     f->detail = NULL; /* it says the same */
 }
 
+/* The proxy is to blame: by itself, or for what is told already. */
+static void blame_proxy(struct failure *f, const struct rille_proxy_failure *proxy) {
+  f->by_proxy = true;
+  f->proxy = *proxy;
+  if (proxy->code == NULL)
+    return;
+  f->code = proxy->code;
+  f->text = proxy->text;
+  f->detail = f->phase = NULL;
+}
+
 static void explain(struct failure *f, const struct rille_transfer *t) {
-  *f = (struct failure){NULL, NULL, NULL, NULL, "", ""};
+  struct rille_proxy_failure proxy;
+  *f = (struct failure){.code = NULL};
   const struct entry *e = find(ends, sizeof ends / sizeof ends[0], (int)t->end);
   if (t->end == RILLE_END_TOTAL_TIMEOUT) {
     timed_out(f, "total", "timed out");
@@ -186,45 +225,76 @@ static void explain(struct failure *f, const struct rille_transfer *t) {
   } else {
     by_result(f, t);
   }
+  if (rille_proxy_is_to_blame(t, &proxy))
+    blame_proxy(f, &proxy);
 }
 
-/* Pushes "GET http://a/: redirected to http://b/", or no redirect, and the URL concerned. */
-static void push_subject(lua_State *L, const struct rille_transfer *t, const char *method,
-                         const char *url) {
-  const char *last = rille_transfer_url(t);
-  rille_push_safe_url(L, url);
-  bool moved = (t->hops > 0 || t->status / 100 == 3) && last != NULL && strcmp(last, url) != 0;
-  if (!moved) {
-    lua_pushfstring(L, "%s %s", method, lua_tostring(L, -1));
-    lua_insert(L, -2);
+/* Pushes what the message begins with: "GET http://a/: redirected to http://b/: proxy http://c:1". Stack
+ * indexes: the URL that was asked for, the last one if it is another or nil, that of the proxy or nil. */
+static const char *push_subject(lua_State *L, const char *method, int url, int last, int proxy) {
+  const char *to = lua_tostring(L, last), *through = lua_tostring(L, proxy);
+  return lua_pushfstring(L, "%s %s%s%s%s%s", method, lua_tostring(L, url),
+                         to != NULL ? ": redirected to " : "", to != NULL ? to : "",
+                         through != NULL ? ": proxy " : "", through != NULL ? through : "");
+}
+
+/* Pushes a URL with its password hidden, or nil. */
+static int push_url(lua_State *L, const char *url) {
+  if (url != NULL)
+    rille_push_safe_url(L, url);
+  else
+    lua_pushnil(L);
+  return lua_gettop(L);
+}
+
+static void set_string(lua_State *L, int error, const char *name, const char *value) {
+  lua_pushstring(L, value); /* nil if it is NULL */
+  lua_setfield(L, error, name);
+}
+
+/* What was received so far. Bytes of a streamed body were read already, or are thrown away. */
+static void set_received(lua_State *L, int error, const struct rille_transfer *t) {
+  if (t->status == 0)
     return;
-  }
-  rille_push_safe_url(L, last);
-  lua_pushfstring(L, "%s %s: redirected to %s", method, lua_tostring(L, -2), lua_tostring(L, -1));
-  lua_replace(L, -3);
+  lua_pushinteger(L, t->status);
+  lua_setfield(L, error, "status");
+  rille_response_push_headers(L, t->head.data, t->head.length);
+  lua_setfield(L, error, "headers");
+  lua_pushinteger(L, (lua_Integer)t->received);
+  lua_setfield(L, error, "received");
+  if (t->streamed)
+    return;
+  size_t length = t->body.length < EXCERPT ? t->body.length : EXCERPT;
+  lua_pushlstring(L, length > 0 ? t->body.data : "", length);
+  lua_setfield(L, error, "body");
 }
 
 void rille_http_error_push(lua_State *L, const struct rille_transfer *t, const char *method,
                         const char *url) {
   struct failure f;
   explain(&f, t);
-  push_subject(L, t, method, url);
-  const char *subject = lua_tostring(L, -2);
+  const char *now = rille_transfer_url(t);
+  bool moved = (t->hops > 0 || t->status / 100 == 3) && now != NULL && strcmp(now, url) != 0;
+  int first = push_url(L, url);
+  int last = push_url(L, moved ? now : NULL);
+  int proxy = push_url(L, f.by_proxy ? f.proxy.url : NULL);
+  const char *subject = push_subject(L, method, first, last, proxy);
   if (f.detail != NULL && f.detail[0] != '\0')
     rille_fault_push(L, f.code, "%s: %s (%s)", subject, f.text, f.detail);
+  else if (f.proxy.status != 0)
+    rille_fault_push(L, f.code, "%s: %s (%d)", subject, f.text, (int)f.proxy.status);
   else
     rille_fault_push(L, f.code, "%s: %s", subject, f.text);
-  lua_insert(L, -3); /* error, subject, url */
-  lua_setfield(L, -3, "url");
-  lua_pop(L, 1);
-  lua_pushstring(L, method);
-  lua_setfield(L, -2, "method");
-  if (t->status != 0) {
-    lua_pushinteger(L, t->status);
-    lua_setfield(L, -2, "status");
+  int error = lua_gettop(L);
+  set_string(L, error, "url", lua_tostring(L, moved ? last : first));
+  set_string(L, error, "method", method);
+  set_string(L, error, "phase", f.phase);
+  set_string(L, error, "proxy", lua_tostring(L, proxy));
+  if (f.proxy.status != 0) {
+    lua_pushinteger(L, (lua_Integer)f.proxy.status);
+    lua_setfield(L, error, "proxy_status");
   }
-  if (f.phase != NULL) {
-    lua_pushstring(L, f.phase);
-    lua_setfield(L, -2, "phase");
-  }
+  set_received(L, error, t);
+  lua_replace(L, first);
+  lua_settop(L, first);
 }

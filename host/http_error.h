@@ -1,7 +1,8 @@
 /* http_error.h -- what a failed transfer is to a script: an error object with a stable code.
  * Model:  code and text come from why the transfer ended: libcurl's result, errno, or our own
- *         finding. Fields: url (password hidden), method, status if a response had begun, phase of
- *         a time-out.
+ *         finding. Fields: url (password hidden), method, phase of a time-out; proxy (password hidden) and
+ *         proxy_status if the proxy is to blame; if a response had begun: status, headers, received and, of a
+ *         body that is not streamed, its first bytes.
  * Owner:  nothing.
  * Errors: raising one is its purpose. */
 #ifndef RILLE_HTTP_ERROR_H

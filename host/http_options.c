@@ -9,6 +9,7 @@
 #include "box.h"
 #include "describe.h"
 #include "fault.h"
+#include "http_access.h"
 #include "http_response.h"
 
 static const uint64_t DEFAULT_MAX_BODY = 64 * 1024 * 1024;
@@ -59,7 +60,8 @@ static const char *check_url(lua_State *L, const char *method) {
 }
 
 static bool is_reserved(const char *name) {
-  return strcasecmp(name, "content-length") == 0 || strcasecmp(name, "transfer-encoding") == 0;
+  return strcasecmp(name, "content-length") == 0 || strcasecmp(name, "transfer-encoding") == 0 ||
+         strcasecmp(name, "proxy-authorization") == 0; /* it would go to the server as well */
 }
 
 /* The length of the list of headers: name, value, name, value ... */
@@ -113,51 +115,11 @@ static void check_timeouts(lua_State *L, struct rille_transfer_request *r) {
   lua_pop(L, 1);
 }
 
-/* A string without '\0', which is where it would end for libcurl. It stays on the stack. */
-static const char *check_string(lua_State *L, int t, const char *name) {
-  size_t length;
-  const char *s = rille_field_string(L, t, name, &length);
-  if (s != NULL && has_control(s, length))
-    (void)rille_error(L, "bad option '%s' (it has a control character)", name);
-  return s;
-}
-
-/* Pushes the table in a field, or nil. */
-static bool push_table(lua_State *L, const char *name) {
-  int type = lua_getfield(L, RILLE_REQUEST_OPTIONS, name);
-  if (type != LUA_TNIL && type != LUA_TTABLE)
-    (void)rille_error(L, "bad option '%s' (table expected, got %s)", name, lua_typename(L, type));
-  return type == LUA_TTABLE;
-}
-
-static void check_secrets(lua_State *L, struct rille_transfer_request *r) {
-  if (push_table(L, "auth")) {
-    int t = lua_gettop(L);
-    r->user = check_string(L, t, "user");
-    r->password = check_string(L, t, "password");
-    if (r->user == NULL)
-      (void)rille_error(L, "bad option 'auth' (no 'user')");
-    if (strchr(r->user, ':') != NULL)
-      (void)rille_error(L, "bad option 'auth' (a ':' in 'user')");
-    if (r->password == NULL)
-      r->password = "";
-  }
-  r->bearer = check_string(L, RILLE_REQUEST_OPTIONS, "bearer");
-  if (r->bearer != NULL && r->user != NULL)
-    (void)rille_error(L, "bad options ('auth' and 'bearer')");
-  if (push_table(L, "tls")) {
-    int t = lua_gettop(L);
-    r->insecure = rille_field_boolean(L, t, "insecure", false);
-    r->ca = check_string(L, t, "ca");
-  }
-}
-
-/* Reads the options. Strings that it finds stay on the stack. */
-static void check_options(lua_State *L, struct rille_transfer_request *r) {
+void rille_request_check_options(lua_State *L, struct rille_transfer_request *r) {
   if (lua_isnoneornil(L, RILLE_REQUEST_OPTIONS))
     return;
   luaL_checktype(L, RILLE_REQUEST_OPTIONS, LUA_TTABLE);
-  luaL_checkstack(L, 20, "options");
+  luaL_checkstack(L, 40, "options");
   check_timeouts(L, r);
   r->max_redirects = (long)rille_field_integer(L, RILLE_REQUEST_OPTIONS, "max_redirects", r->max_redirects, 0,
                                                INT32_MAX);
@@ -166,10 +128,8 @@ static void check_options(lua_State *L, struct rille_transfer_request *r) {
   r->max_body = (uint64_t)rille_field_integer(L, RILLE_REQUEST_OPTIONS, "max_body",
                                               (lua_Integer)r->max_body, 0, INT64_MAX / 4);
   r->decompress = rille_field_boolean(L, RILLE_REQUEST_OPTIONS, "decompress", true);
-  r->user_agent = check_string(L, RILLE_REQUEST_OPTIONS, "user_agent");
-  r->proxy = check_string(L, RILLE_REQUEST_OPTIONS, "proxy");
-  r->unix_socket = check_string(L, RILLE_REQUEST_OPTIONS, "unix_socket");
-  check_secrets(L, r);
+  r->user_agent = rille_access_string(L, RILLE_REQUEST_OPTIONS, "user_agent");
+  rille_access_check(L, RILLE_REQUEST_OPTIONS, &r->access);
 }
 
 void rille_request_check(lua_State *L, struct rille_transfer_request *r) {
@@ -185,7 +145,7 @@ void rille_request_check(lua_State *L, struct rille_transfer_request *r) {
     r->body = ""; /* these say that there is nothing: Content-Length: 0 */
   else if (r->body != NULL && strcmp(r->method, "HEAD") == 0)
     (void)rille_error(L, "a HEAD request cannot have a body");
-  check_options(L, r);
+  rille_request_check_options(L, r);
   check_headers(L);
 }
 

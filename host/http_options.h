@@ -24,6 +24,9 @@ enum {
 /* Reads the request, the headers apart, which are checked. What it borrows is left on the stack. */
 void rille_request_check(lua_State *L, struct rille_transfer_request *request);
 
+/* Reads the options alone. */
+void rille_request_check_options(lua_State *L, struct rille_transfer_request *request);
+
 /* Adds the headers, which were checked, to a transfer. False when out of memory. */
 bool rille_request_add_headers(lua_State *L, struct rille_transfer *t);
 

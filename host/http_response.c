@@ -128,8 +128,8 @@ static void push_name(lua_State *L, const char *line, const char *colon) {
 
 /* Pushes a headers object: {name, value, name, value ...} in order. A folded line continues a
  * value. */
-static void push_headers(lua_State *L, const struct response *r) {
-  const char *p = r->data, *stop = r->data + r->head_length, *line, *end;
+void rille_response_push_headers(lua_State *L, const char *head, size_t length) {
+  const char *p = head, *stop = head + length, *line, *end;
   lua_Integer n = 0;
   lua_newtable(L);
   (void)next_line(&p, stop, &line, &end); /* the status line */
@@ -266,7 +266,7 @@ static void push_made(lua_State *L, const struct response *r, int i) {
     return;
   lua_pop(L, 1);
   if (i == HEADER_LIST)
-    push_headers(L, r);
+    rille_response_push_headers(L, r->data, r->head_length);
   else
     lua_newtable(L);
   lua_pushvalue(L, -1);

@@ -17,6 +17,9 @@ void rille_response_open(lua_State *L);
  * strings. */
 void rille_response_push(lua_State *L, const struct rille_transfer *t, int method, int url);
 
+/* Pushes the headers object of a head, which may not be complete. */
+void rille_response_push_headers(lua_State *L, const char *head, size_t length);
+
 /* Pushes a URL with its password hidden. */
 void rille_push_safe_url(lua_State *L, const char *url);
 

@@ -2,7 +2,7 @@
  * transfer.h.
  *
  * Parts.  transfer_options.c sets up the easy handle of a request, transfer_receive.c reads its response,
- *         transfer_socket.c watches the sockets; here is the rest: time, and who lives how long.
+ *         transfer_socket.c watches the sockets, transfer_access.c knows proxies, TLS and credentials; here is the rest: time, and who lives how long.
  * Rules.  on_moved, on_request and on_curl_timer, and the callbacks of the other parts, are called by
  *         libcurl: they call nothing of curl_multi_*, and tell nobody. Every curl_multi_socket_action
  *         is followed by drain(), whatever it returned.
@@ -117,6 +117,8 @@ static void transfer_destroy(struct rille_transfer *t) {
   rille_buffer_free(&t->trail);
   rille_buffer_free(&t->lines);
   rille_buffer_free(&t->rest);
+  rille_buffer_free(&t->proxy);
+  curl_slist_free_all(t->connect_to);
   list_remove(&t->news);
   free(t->nodes);
   free(t);
@@ -269,13 +271,16 @@ static int on_curl_timer(CURLM *multi, long ms, void *data) {
 /* --- progress, for the idle time-out --- */
 
 static int on_request(void *data, char *remote, char *local, int remote_port, int local_port) {
-  (void)remote;
   (void)local;
   (void)remote_port;
   (void)local_port;
   struct rille_transfer *t = data;
-  t->idle_at = now_ms() + (double)t->idle_ms;
-  scan_by(t->pool, t->idle_at);
+  if (!rille_access_allows(t, remote))
+    return CURL_PREREQFUNC_ABORT;
+  if (t->idle_ms > 0) {
+    t->idle_at = now_ms() + (double)t->idle_ms;
+    scan_by(t->pool, t->idle_at);
+  }
   return CURL_PREREQFUNC_OK;
 }
 
@@ -293,16 +298,17 @@ static int on_moved(void *data, curl_off_t total, curl_off_t received, curl_off_
 
 /* --- starting --- */
 
-static CURLcode set_idle(struct rille_transfer *t, long ms) {
-  t->idle_ms = ms;
-  if (ms == 0)
+static CURLcode set_request(struct rille_transfer *t, long idle_ms) {
+  t->idle_ms = idle_ms;
+  if (idle_ms == 0 && !t->guarded)
     return CURLE_OK;
   t->seldom = true;
   CURLcode code = curl_easy_setopt(t->easy, CURLOPT_PREREQFUNCTION, on_request);
   if (code == CURLE_OK)
     code = curl_easy_setopt(t->easy, CURLOPT_PREREQDATA, t);
-  if (code == CURLE_OK)
-    code = curl_easy_setopt(t->easy, CURLOPT_XFERINFOFUNCTION, on_moved);
+  if (code != CURLE_OK || idle_ms == 0)
+    return code;
+  code = curl_easy_setopt(t->easy, CURLOPT_XFERINFOFUNCTION, on_moved);
   if (code == CURLE_OK)
     code = curl_easy_setopt(t->easy, CURLOPT_XFERINFODATA, t);
   return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_NOPROGRESS, 0L);
@@ -319,7 +325,7 @@ static CURLcode set_up(struct rille_transfer *t, const struct rille_transfer_req
       return CURLE_OUT_OF_MEMORY;
   }
   CURLcode code = rille_options_set(t, request);
-  return code != CURLE_OK ? code : set_idle(t, request->idle_timeout);
+  return code != CURLE_OK ? code : set_request(t, request->idle_timeout);
 }
 
 void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_request *request) {
@@ -354,6 +360,7 @@ static struct rille_transfer *transfer_new(struct rille_pool *pool) {
   if (t == NULL)
     return NULL;
   t->pool = pool;
+  t->sockets = &pool->sockets;
   t->type_node = -1;
   t->length = -1;
   list_init(&t->link);
@@ -380,7 +387,6 @@ static void forget_stream(struct rille_transfer *t) {
   list_remove(&t->news);
   rille_buffer_clear(&t->rest);
   t->rest_at = 0;
-  t->received = 0;
   t->streamed = t->head_done = t->head_told = false;
   t->behind = t->paused = t->discard = false;
 }
@@ -413,12 +419,14 @@ void rille_transfer_release(struct rille_transfer *t) {
   t->total_at = 0;
   t->idle_at = 0;
   t->moved = 0;
+  t->received = 0;
   rille_decoder_end(t->decoder);
   t->codings = (struct rille_codings){.count = 0};
   t->coded = false;
   t->chunked = false;
   t->head_open = false;
   t->own_expect = t->own_accept = false;
+  rille_access_clear(t);
   if (t->streamed)
     forget_stream(t);
   list_remove(&t->link);

@@ -35,8 +35,10 @@
 #include "buffer.h"
 #include "decode.h"
 #include "list.h"
+#include "transfer_access.h"
 
 struct rille_pool;
+struct rille_sockets;
 
 enum rille_transfer_end {
   RILLE_END_NONE, /* in flight */
@@ -84,15 +86,8 @@ struct rille_transfer_request {
   uint64_t max_body;
   bool decompress;
   bool stream; /* the body is read as it comes; max_body is not looked at */
-  /* Seldom set; NULL and false leave libcurl's defaults. */
-  bool insecure;
-  const char *user;
-  const char *password;
-  const char *bearer;
-  const char *user_agent;
-  const char *proxy;
-  const char *unix_socket;
-  const char *ca;
+  const char *user_agent; /* NULL: ours */
+  struct rille_access access;
 };
 
 struct rille_transfer {
@@ -111,6 +106,7 @@ struct rille_transfer {
   uint32_t hops;             /* how many */
   int64_t time_lookup, time_connect, time_tls, time_first, time_redirect, time_total; /* us */
   char detail[CURL_ERROR_SIZE]; /* libcurl's words; those of the first failure only */
+  int64_t received; /* bytes of the last response's body, as they were sent */
   bool chunked;     /* the last response has chunks */
   bool head_open;   /* its head has begun and not ended */
   bool streamed;    /* its body is read as it comes */
@@ -138,11 +134,17 @@ struct rille_transfer {
   bool coded;                       /* its body is to be decoded */
   bool own_expect;                  /* the caller gave an Expect header */
   bool own_accept;                  /* the caller gave an Accept-Encoding header */
+  /* Of a request with access of its own. */
+  struct rille_sockets *sockets;    /* the pool's */
+  struct curl_slist *connect_to;    /* libcurl borrows it */
+  struct rille_buffer proxy;        /* its URL, with '\0'; empty: not given */
+  char refused[46];                 /* the private address; "": none was refused */
+  bool guarded;                     /* private addresses are refused */
+  bool challenged;                  /* libcurl will answer a 401 */
   /* Of a streamed transfer. */
   struct list news;                 /* in the pool's list of those that on_head and on_data tell of */
   struct rille_buffer rest;         /* a compressed piece that is not all decoded */
   size_t rest_at;                   /* where its undecoded part begins */
-  int64_t received;                 /* bytes of the body, as they were sent */
   int fd;                           /* the socket that was last asked about for it */
   bool location;                    /* the last response says where to go */
   bool head_told;                   /* by on_head */

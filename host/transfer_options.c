@@ -34,7 +34,7 @@ bool rille_options_base(struct rille_transfer *t) {
   t->is_plain = true;
   t->connect_timeout = DEFAULT_CONNECT_TIMEOUT;
   t->max_redirects = DEFAULT_REDIRECTS;
-  return set_callbacks(t) &&
+  return set_callbacks(t) && rille_access_base(t) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
@@ -54,31 +54,9 @@ static CURLcode set_string(struct rille_transfer *t, CURLoption option, const ch
   return curl_easy_setopt(t->easy, option, value);
 }
 
-static CURLcode set_auth(struct rille_transfer *t, const struct rille_transfer_request *r) {
-  CURLcode code = set_string(t, CURLOPT_USERNAME, r->user);
-  if (code == CURLE_OK)
-    code = set_string(t, CURLOPT_PASSWORD, r->password);
-  if (code == CURLE_OK)
-    code = set_string(t, CURLOPT_XOAUTH2_BEARER, r->bearer);
-  if (code == CURLE_OK && r->bearer != NULL)
-    code = curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
-  return code;
-}
 static CURLcode set_seldom(struct rille_transfer *t, const struct rille_transfer_request *r) {
-  CURLcode code = set_auth(t, r);
-  if (code == CURLE_OK)
-    code = set_string(t, CURLOPT_USERAGENT, r->user_agent);
-  if (code == CURLE_OK)
-    code = set_string(t, CURLOPT_PROXY, r->proxy);
-  if (code == CURLE_OK)
-    code = set_string(t, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
-  if (code == CURLE_OK)
-    code = set_string(t, CURLOPT_CAINFO, r->ca);
-  if (code != CURLE_OK || !r->insecure)
-    return code;
-  t->seldom = true;
-  code = curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, 0L);
-  return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+  CURLcode code = rille_access_set(t, &r->access);
+  return code != CURLE_OK ? code : set_string(t, CURLOPT_USERAGENT, r->user_agent);
 }
 
 static enum rille_transfer_shape shape_of(const struct rille_transfer_request *r) {

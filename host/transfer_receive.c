@@ -35,6 +35,19 @@ static bool read_status(struct rille_transfer *t, const char *line, size_t lengt
   return true;
 }
 
+static bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* libcurl follows any 3xx with a Location, which it sees later. RFC 9110 has these five; a 304 says something else
+ * with it. */
+static void stay(struct rille_transfer *t) {
+  if (t->status / 100 != 3 || is_redirect(t->status) || t->max_redirects < 0)
+    return;
+  (void)curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, 0L); /* a flag: it cannot fail */
+  t->max_redirects = -1;
+}
+
 static bool begin_head(struct rille_transfer *t, const char *line, size_t length) {
   if (t->head_open)
     return fault(t, RILLE_END_CUT_HEAD);
@@ -48,10 +61,12 @@ static bool begin_head(struct rille_transfer *t, const char *line, size_t length
     t->head_total = 0;
   if (!read_status(t, line, length))
     return fault(t, RILLE_END_FRAMING);
+  stay(t);
   /* libcurl sent the request again when a kept connection failed: forget what it said then. */
   t->detail[0] = '\0';
   t->head.length = 0;
   t->body.length = 0;
+  t->received = 0;
   t->length = -1;
   t->chunked = false;
   t->codings = (struct rille_codings){.count = 0};
@@ -86,7 +101,8 @@ static void announce(struct rille_transfer *t) {
 
 /* The body of the last response comes. `expected` is its length if that is known, else 0. */
 static bool await_body(struct rille_transfer *t, uint64_t expected) {
-  if (t->streamed)
+  /* libcurl may answer a 401, and drop its body. If it does not, the first piece or the end tells. */
+  if (t->streamed && !(t->challenged && t->status == 401))
     announce(t);
   if (t->streamed || expected == 0)
     return true;
@@ -266,7 +282,7 @@ static bool stream_piece(struct rille_transfer *t, const char *data, size_t leng
 }
 
 static size_t on_stream(struct rille_transfer *t, const char *data, size_t length) {
-  if (!t->head_done) /* libcurl does not follow this redirect: it hides the bodies of others */
+  if (!t->head_done) /* libcurl does not follow this redirect or answer this 401: it hides their bodies */
     announce(t);
   if (!t->discard && (t->behind || t->body.length >= RILLE_STREAM_LIMIT)) {
     t->paused = true;
@@ -308,6 +324,7 @@ size_t rille_receive_on_body(char *data, size_t one, size_t length, void *user) 
   if (t->streamed)
     return on_stream(t, data, length);
   rille_receive_touch(t);
+  t->received += (int64_t)length;
   bool ok;
   if (t->coded)
     ok = body_decoded(t, data, length);

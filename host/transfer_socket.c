@@ -1,6 +1,6 @@
 /* transfer_socket.c -- the sockets of a pool, watched by libuv for libcurl. The model is told in
  * transfer_socket.h.
- * Rules:  on_open, on_close and on_socket are called by libcurl: they call nothing of curl_multi_*.
+ * Rules:  rille_sockets_open, on_close and on_socket are called by libcurl: they call nothing of curl_multi_*.
  * Owner:  a watch (a poll handle) is freed in its close callback.
  * Errors: as told there. */
 #include "transfer_socket.h"
@@ -23,7 +23,7 @@ struct watch {
 
 struct rille_socket_slot {
   struct watch *watch;
-  bool connection; /* made by on_open, so that on_close will tell of its end */
+  bool connection; /* made by rille_sockets_open, so that on_close will tell of its end */
 };
 
 static void on_watch_closed(uv_handle_t *handle) {
@@ -168,7 +168,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
   return watch_arm(slot->watch) ? 0 : -1;
 }
 
-static curl_socket_t on_open(void *data, curlsocktype purpose, struct curl_sockaddr *address) {
+curl_socket_t rille_sockets_open(void *data, curlsocktype purpose, struct curl_sockaddr *address) {
   (void)purpose;
   struct rille_sockets *s = data;
   int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
@@ -194,7 +194,7 @@ static int on_close(void *data, curl_socket_t fd) {
 }
 
 bool rille_sockets_serve_easy(struct rille_sockets *s, CURL *easy) {
-  return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open) == CURLE_OK &&
+  return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, rille_sockets_open) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, s) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, s) == CURLE_OK;

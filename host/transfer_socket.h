@@ -35,6 +35,9 @@ struct rille_sockets {
 bool rille_sockets_serve_easy(struct rille_sockets *s, CURL *easy);
 bool rille_sockets_serve_multi(struct rille_sockets *s, CURLM *multi);
 
+/* Opens a socket for libcurl: CURLOPT_OPENSOCKETFUNCTION, with the sockets as its data. */
+curl_socket_t rille_sockets_open(void *sockets, curlsocktype purpose, struct curl_sockaddr *address);
+
 /* Closes all poll handles: the multi handle is gone. */
 void rille_sockets_close(struct rille_sockets *s);
 

@@ -1,8 +1,8 @@
 --- rille.http: HTTP requests in direct style. A request waits for the whole response; `stream` for its
 --- headers, and gives the body as it comes (rille.http_stream).
 -- Errors: what the world does raises an error object with a code: ECONNREFUSED, ECONNRESET, ENOTFOUND,
--- ETIMEDOUT (with `phase`), EPROTO, ETLS, ETOOBIG, EREDIRECT, EURL ..., and with `url` (its password
--- hidden), `method`, and `status` if a response had begun. Misuse raises a string.
+-- ETIMEDOUT (with `phase`), EPROTO, ETLS, ETOOBIG, EREDIRECT, EURL, EPROXY, EPRIVATE ..., and with `url` (its
+-- password hidden), `method`, and what was received if a response had begun. Misuse raises a string.
 
 local fault = require "rille.host.fault"
 local host = require "rille.host.http"
@@ -42,12 +42,24 @@ local http = {}
 ---@field max_body? integer bytes, after decoding; more raises ETOOBIG; by default 64 MiB; of a streamed body
 ---  those that text, a line or an event may gather
 ---@field decompress? boolean ask for gzip, deflate, br and zstd, and decode them; by default true
----@field auth? { user: string, password?: string } Basic
+---@field auth? { user: string, password?: string, scheme?: "basic"|"digest" } Basic by default
 ---@field bearer? string a token
+---@field netrc? boolean|string credentials from the user's .netrc, or from this file; by default false
 ---@field user_agent? string
 ---@field proxy? string its URL; "": none, whatever the environment says
 ---@field unix_socket? string connect to this path instead of the URL's host
----@field tls? { insecure?: boolean, ca?: string } no verification; a file of CA certificates
+---@field resolve? table<string, string> addresses by "host:port", instead of a look-up
+---@field block_private? boolean refuse addresses that are not of the public internet
+---@field tls? rille.http.Tls
+
+---@class rille.http.Tls files are in PEM
+---@field ca? string a file of CA certificates, instead of the system's
+---@field cert? string the file of a client certificate
+---@field key? string that of its key, if it is in a file of its own
+---@field key_password? string of the key
+---@field pin? string the server's key: "sha256//" and the hash in base64; several with ";"
+---@field min_version? "1.2"|"1.3" by default "1.2"
+---@field insecure? boolean no verification
 
 ---@class rille.http.StreamOptions: rille.http.Options
 ---@field method? string "GET" by default
@@ -145,13 +157,15 @@ local client_meta = { __index = Client, __name = "rille.http.Client" }
 function http.client(options)
   options = options or {}
   http_options.check_client(options)
-  if options.query then http_request.query(options.query) end -- raises here, not later
+  local defaults = http_options.for_host(options)
+  if options.query then http_request.query(options.query) end -- these raise here, not later
+  if defaults then host.check(defaults) end
   return setmetatable({
     pool = host.pool(options.max_connections, options.max_per_host),
     base = options.base_url,
     headers = options.headers and http_request.headers(options.headers),
     query = options.query,
-    defaults = http_options.for_host(options),
+    defaults = defaults,
   }, client_meta)
 end
 

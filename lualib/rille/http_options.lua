@@ -20,13 +20,17 @@ local HOST = {
   timeout = { "number", "table" }, follow = { "boolean" }, max_redirects = { "integer" },
   max_body = { "integer" }, decompress = { "boolean" }, auth = { "table" }, bearer = { "string" },
   user_agent = { "string" }, proxy = { "string" }, unix_socket = { "string" }, tls = { "table" },
+  netrc = { "boolean", "string" }, resolve = { "table" }, block_private = { "boolean" },
 }
 local REQUEST = set "headers query json form body"
 local CLIENT = set "headers query base_url max_connections max_per_host"
 local NESTED = {
   timeout = { connect = { "number" }, total = { "number" }, idle = { "number" } },
-  auth = { user = { "string" }, password = { "string" } },
-  tls = { insecure = { "boolean" }, ca = { "string" } },
+  auth = { user = { "string" }, password = { "string" }, scheme = { "string" } },
+  tls = {
+    insecure = { "boolean" }, ca = { "string" }, cert = { "string" }, key = { "string" },
+    key_password = { "string" }, pin = { "string" }, min_version = { "string" },
+  },
 }
 
 local function check_type(name, value, types)
