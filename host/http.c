@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "box.h"
+#include "cookie_jar.h"
 #include "describe.h"
+#include "fault.h"
 #include "fiber.h"
 #include "http_error.h"
 #include "http_options.h"
@@ -124,35 +126,94 @@ static int l_stream(lua_State *L) {
   return rille_stream_start(L, ARG_OP, t, &request);
 }
 
-/* pool([max_connections], [max_per_host]) -> pool; 0: no limit */
+/* cookies = nil | true | path */
+static const char *check_cookies(lua_State *L, int arg, bool *wanted) {
+  *wanted = lua_toboolean(L, arg);
+  if (lua_type(L, arg) != LUA_TSTRING)
+    return NULL;
+  size_t length;
+  const char *path = lua_tolstring(L, arg, &length);
+  if (length == 0 || strlen(path) != length)
+    (void)rille_error(L, "bad option 'cookies' (not a path)");
+  return path;
+}
+
+/* Opens the jar of a pool, or raises an error object. */
+static void open_jar(lua_State *L, struct rille_pool *pool, const char *path) {
+  int status;
+  long line;
+  struct rille_jar *jar = rille_jar_open(path, &status, &line);
+  if (jar != NULL) {
+    rille_pool_use_jar(pool, jar);
+    return;
+  }
+  if (status == UV_EINVAL)
+    rille_fault_push(L, "EINVAL", "%s: line %d is not a cookie", path, (int)line);
+  else
+    rille_fault_push_uv(L, status, path != NULL ? path : "cookies");
+  (void)lua_error(L);
+}
+
+/* Closes a pool, the first time with its cookies saved. 0, or why they are not. */
+static int close_pool(struct rille_pool *pool) {
+  if (rille_pool_is_closed(pool))
+    return 0;
+  rille_pool_close(pool);
+  struct rille_jar *jar = rille_pool_jar(pool);
+  return jar != NULL ? rille_jar_save(jar) : 0;
+}
+
+/* pool([max_connections], [max_per_host], [cookies]) -> pool; 0: no limit */
 static int l_pool(lua_State *L) {
   lua_Integer connections = luaL_optinteger(L, 1, 0);
   lua_Integer per_host = luaL_optinteger(L, 2, 0);
   luaL_argcheck(L, connections >= 0 && connections <= INT32_MAX, 1, "out of range");
   luaL_argcheck(L, per_host >= 0 && per_host <= INT32_MAX, 2, "out of range");
+  bool cookies;
+  const char *path = check_cookies(L, 3, &cookies);
   struct rille_pool **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, POOL);
   *box = rille_pool_new(&rille_of(L)->loop, &calls_of_pool, (long)connections, (long)per_host);
   if (*box == NULL)
     return luaL_error(L, "not enough memory");
+  if (cookies)
+    open_jar(L, *box, path);
   return 1;
 }
 
-/* pool:close(): ends what is in flight. The box keeps the pool: results are still to be fetched. */
+/* pool:close(): ends what is in flight, then saves the cookies. The box keeps the pool: results are still to be
+ * fetched. */
 static int l_close(lua_State *L) {
   struct rille_pool **box = luaL_checkudata(L, 1, POOL);
-  if (*box != NULL)
-    rille_pool_close(*box);
-  return 0;
+  int status = *box != NULL ? close_pool(*box) : 0;
+  if (status == 0)
+    return 0;
+  lua_pushfstring(L, "cannot save the cookies: %s", rille_jar_path(rille_pool_jar(*box)));
+  rille_fault_push_uv(L, status, lua_tostring(L, -1));
+  return lua_error(L);
+}
+
+/* Nobody can be told but by a warning. It makes no strings: nothing may raise before the pool is freed. */
+static void warn_unsaved(lua_State *L, const struct rille_jar *jar, int status) {
+  char text[128];
+  lua_warning(L, "rille: cannot save the cookies: ", 1);
+  lua_warning(L, rille_jar_path(jar), 1);
+  lua_warning(L, ": ", 1);
+  lua_warning(L, uv_strerror_r(status, text, sizeof text), 0);
 }
 
 /* Nobody waits for this pool any more, or the state is being closed. */
 static int l_gc(lua_State *L) {
   struct rille_pool **box = luaL_checkudata(L, 1, POOL);
-  if (*box != NULL)
-    rille_pool_free(*box);
+  struct rille_pool *pool = *box;
   *box = NULL;
+  if (pool == NULL)
+    return 0;
+  int status = close_pool(pool);
+  if (status != 0)
+    warn_unsaved(L, rille_pool_jar(pool), status);
+  rille_pool_free(pool);
   return 0;
 }
 

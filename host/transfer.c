@@ -2,7 +2,8 @@
  * transfer.h.
  *
  * Parts.  transfer_options.c sets up the easy handle of a request, transfer_receive.c reads its response,
- *         transfer_socket.c watches the sockets, transfer_access.c knows proxies, TLS and credentials; here is the rest: time, and who lives how long.
+ *         transfer_socket.c watches the sockets, transfer_access.c knows proxies, TLS and credentials,
+ *         transfer_cookie.c a request's own Cookie; here is the rest: time, and who lives how long.
  * Rules.  on_moved, on_request and on_curl_timer, and the callbacks of the other parts, are called by
  *         libcurl: they call nothing of curl_multi_*, and tell nobody. Every curl_multi_socket_action
  *         is followed by drain(), whatever it returned.
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cookie_jar.h"
 #include "transfer_options.h"
 #include "transfer_receive.h"
 #include "transfer_socket.h"
@@ -35,6 +37,7 @@ struct rille_pool {
   uint32_t busy_count;
   uint32_t transfers;    /* in all */
   struct rille_sockets sockets;
+  struct rille_jar *jar; /* NULL: no cookies */
   uv_timer_t timer;
   bool timer_open;       /* libuv has not let go of it */
   double armed_at;       /* when the timer fires; NEVER: it is not running */
@@ -118,6 +121,7 @@ static void transfer_destroy(struct rille_transfer *t) {
   rille_buffer_free(&t->lines);
   rille_buffer_free(&t->rest);
   rille_buffer_free(&t->proxy);
+  rille_buffer_free(&t->cookie);
   curl_slist_free_all(t->connect_to);
   list_remove(&t->news);
   free(t->nodes);
@@ -315,7 +319,8 @@ static CURLcode set_request(struct rille_transfer *t, long idle_ms) {
 }
 
 static bool set_base(struct rille_transfer *t) {
-  return rille_options_base(t) && rille_sockets_serve_easy(&t->pool->sockets, t->easy);
+  return rille_options_base(t) && rille_sockets_serve_easy(&t->pool->sockets, t->easy) &&
+         (t->jar == NULL || rille_jar_serve(t->jar, t->easy) == CURLE_OK);
 }
 
 static CURLcode set_up(struct rille_transfer *t, const struct rille_transfer_request *request) {
@@ -361,6 +366,7 @@ static struct rille_transfer *transfer_new(struct rille_pool *pool) {
     return NULL;
   t->pool = pool;
   t->sockets = &pool->sockets;
+  t->jar = pool->jar;
   t->type_node = -1;
   t->length = -1;
   list_init(&t->link);
@@ -426,6 +432,7 @@ void rille_transfer_release(struct rille_transfer *t) {
   t->chunked = false;
   t->head_open = false;
   t->own_expect = t->own_accept = false;
+  t->cookie.length = 0;
   rille_access_clear(t);
   if (t->streamed)
     forget_stream(t);
@@ -552,6 +559,10 @@ struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls
   return pool;
 }
 
+void rille_pool_use_jar(struct rille_pool *pool, struct rille_jar *jar) { pool->jar = jar; }
+
+struct rille_jar *rille_pool_jar(const struct rille_pool *pool) { return pool->jar; }
+
 bool rille_pool_is_closed(const struct rille_pool *pool) { return pool->closed; }
 
 static void destroy_all(struct list *transfers) {
@@ -579,6 +590,9 @@ void rille_pool_close(struct rille_pool *pool) {
 void rille_pool_free(struct rille_pool *pool) {
   rille_pool_close(pool);
   destroy_all(&pool->ended);
+  if (pool->jar != NULL)
+    rille_jar_free(pool->jar);
+  pool->jar = NULL;
   pool->held = false;
   pool_reap(pool);
 }

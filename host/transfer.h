@@ -37,6 +37,7 @@
 #include "list.h"
 #include "transfer_access.h"
 
+struct rille_jar;
 struct rille_pool;
 struct rille_sockets;
 
@@ -139,6 +140,9 @@ struct rille_transfer {
   struct curl_slist *connect_to;    /* libcurl borrows it */
   struct rille_buffer proxy;        /* its URL, with '\0'; empty: not given */
   char refused[46];                 /* the private address; "": none was refused */
+  struct rille_jar *jar;            /* the pool's cookies, or NULL */
+  struct rille_buffer cookie;       /* a Cookie header of its own beside them, with '\0' */
+  size_t location_at, location_length; /* of the last response, in its head */
   bool guarded;                     /* private addresses are refused */
   bool challenged;                  /* libcurl will answer a 401 */
   /* Of a streamed transfer. */
@@ -146,7 +150,6 @@ struct rille_transfer {
   struct rille_buffer rest;         /* a compressed piece that is not all decoded */
   size_t rest_at;                   /* where its undecoded part begins */
   int fd;                           /* the socket that was last asked about for it */
-  bool location;                    /* the last response says where to go */
   bool head_told;                   /* by on_head */
   bool behind;                      /* the decoder has more to say than there is room for */
   bool paused;                      /* libcurl was told to wait */
@@ -163,6 +166,12 @@ struct rille_pool_calls {
 /* Makes a pool; `calls` stays the caller's. Limits of 0 are none. NULL when out of memory. */
 struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls *calls,
                                   long max_connections, long max_per_host);
+
+/* The pool keeps cookies in the jar, and frees it when it is freed itself. Before the first transfer. */
+void rille_pool_use_jar(struct rille_pool *pool, struct rille_jar *jar);
+
+/* NULL: it keeps none. */
+struct rille_jar *rille_pool_jar(const struct rille_pool *pool);
 
 /* Ends transfers in flight with RILLE_END_CLOSED and lets go of all else. Transfers that have ended
  * are still to be released. */

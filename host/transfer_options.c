@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transfer_cookie.h"
 #include "transfer_receive.h"
 
 enum { DEFAULT_CONNECT_TIMEOUT = 10000, DEFAULT_REDIRECTS = 20 };
@@ -56,7 +57,9 @@ static CURLcode set_string(struct rille_transfer *t, CURLoption option, const ch
 
 static CURLcode set_seldom(struct rille_transfer *t, const struct rille_transfer_request *r) {
   CURLcode code = rille_access_set(t, &r->access);
-  return code != CURLE_OK ? code : set_string(t, CURLOPT_USERAGENT, r->user_agent);
+  if (code == CURLE_OK)
+    code = set_string(t, CURLOPT_USERAGENT, r->user_agent);
+  return code != CURLE_OK ? code : rille_cookie_set(t);
 }
 
 static enum rille_transfer_shape shape_of(const struct rille_transfer_request *r) {
@@ -181,6 +184,8 @@ CURLcode rille_options_set(struct rille_transfer *t, const struct rille_transfer
 
 bool rille_transfer_header(struct rille_transfer *t, const char *name, size_t name_length,
                            const char *value, size_t value_length) {
+  if (t->jar != NULL && rille_receive_is_word(name, name_length, "cookie"))
+    return rille_cookie_add(t, value, value_length);
   if (rille_receive_is_word(name, name_length, "content-type") && t->type_node < 0)
     t->type_node = (int32_t)t->node_count;
   t->own_expect = t->own_expect || rille_receive_is_word(name, name_length, "expect");

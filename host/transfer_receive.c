@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "transfer_cookie.h"
+
 enum { FIRST_RESERVE = 1024 * 1024 }; /* what a Content-Length alone may make us allocate */
 
 /* --- the head of a response --- */
@@ -71,13 +73,13 @@ static bool begin_head(struct rille_transfer *t, const char *line, size_t length
   t->chunked = false;
   t->codings = (struct rille_codings){.count = 0};
   t->coded = false;
-  t->location = false;
+  t->location_length = 0;
   t->head_open = true;
   return true;
 }
 
 static bool follows(const struct rille_transfer *t) {
-  return t->status / 100 == 3 && t->location && t->max_redirects >= 0;
+  return t->status / 100 == 3 && t->location_length > 0 && t->max_redirects >= 0;
 }
 
 /* The method becomes GET where RFC 9110 says so and libcurl would keep the method that was set by
@@ -124,6 +126,7 @@ static bool end_head(struct rille_transfer *t) {
   if (t->status < 200)
     return t->status != 101 || fault(t, RILLE_END_FRAMING);
   if (follows(t)) {
+    rille_cookie_follow(t, t->head.data + t->location_at, t->location_length);
     become_get(t);
     return true;
   }
@@ -182,7 +185,10 @@ static bool read_header(struct rille_transfer *t, const char *line, size_t lengt
     if (!t->chunked && !rille_receive_is_word(value, n, "identity"))
       return fault(t, RILLE_END_FRAMING);
   } else if ((value = value_of(line, &n, "location")) != NULL) {
-    t->location = t->location || n > 0; /* libcurl ignores an empty one */
+    if (t->location_length == 0) { /* libcurl takes the first that is not empty */
+      t->location_at = t->head.length - length + (size_t)(value - line);
+      t->location_length = n;
+    }
   }
   return true;
 }

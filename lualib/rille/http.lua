@@ -69,6 +69,7 @@ local http = {}
 ---@field base_url? string what relative URLs are appended to
 ---@field max_connections? integer in all; further requests wait
 ---@field max_per_host? integer for each host
+---@field cookies? boolean|string keep cookies, in memory or in this file; by default false
 
 ---@class rille.http.Headers case-blind: headers["content-type"]; several values are joined with ", "
 ---@field all fun(self: rille.http.Headers, name: string): string[] each value by itself
@@ -161,7 +162,7 @@ function http.client(options)
   if options.query then http_request.query(options.query) end -- these raise here, not later
   if defaults then host.check(defaults) end
   return setmetatable({
-    pool = host.pool(options.max_connections, options.max_per_host),
+    pool = host.pool(options.max_connections, options.max_per_host, options.cookies),
     base = options.base_url,
     headers = options.headers and http_request.headers(options.headers),
     query = options.query,
@@ -192,7 +193,8 @@ function Client:pages(url, next) return require("rille.http_pages")(self, url, n
 ---@return rille.Stream of rille.ServerSentEvent
 function Client:events(url, options) return require("rille.http_events")(self, url, options) end
 
---- Ends the requests in flight (they raise ECANCELED) and closes the connections. Idempotent.
+--- Ends the requests in flight (they raise ECANCELED), closes the connections, and saves the cookies in their
+--- file; an error object if that fails. Idempotent.
 function Client:close() self.pool:close() end
 
 client_meta.__close = Client.close

@@ -23,7 +23,7 @@ local HOST = {
   netrc = { "boolean", "string" }, resolve = { "table" }, block_private = { "boolean" },
 }
 local REQUEST = set "headers query json form body"
-local CLIENT = set "headers query base_url max_connections max_per_host"
+local CLIENT = set "headers query base_url max_connections max_per_host cookies"
 local NESTED = {
   timeout = { connect = { "number" }, total = { "number" }, idle = { "number" } },
   auth = { user = { "string" }, password = { "string" }, scheme = { "string" } },
@@ -87,6 +87,8 @@ function http_options.check_client(options)
   if base ~= nil and type(base) ~= "string" then
     misuse("bad option 'base_url' (string expected, got %s)", type(base))
   end
+  local cookies = options.cookies
+  if cookies ~= nil then check_type("cookies", cookies, { "boolean", "string" }) end
   check_limit(options, "max_connections")
   check_limit(options, "max_per_host")
 end
