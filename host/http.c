@@ -228,10 +228,27 @@ static int l_check(lua_State *L) {
   return 0;
 }
 
+/* safe_url(url) -> url, its password hidden */
+static int l_safe_url(lua_State *L) {
+  rille_push_safe_url(L, luaL_checkstring(L, 1));
+  return 1;
+}
+
+/* date(text) -> seconds since the epoch of an HTTP date (RFC 9110, 5.6.7), or nil */
+static int l_date(lua_State *L) {
+  time_t seconds = curl_getdate(luaL_checkstring(L, 1), NULL);
+  if (seconds < 0)
+    lua_pushnil(L);
+  else
+    lua_pushinteger(L, (lua_Integer)seconds);
+  return 1;
+}
+
 static const luaL_Reg pool_meta[] = {{"__gc", l_gc}, {NULL, NULL}};
 static const luaL_Reg pool_methods[] = {
     {"request", l_request}, {"stream", l_stream}, {"close", l_close}, {NULL, NULL}};
-static const luaL_Reg lib[] = {{"pool", l_pool}, {"check", l_check}, {NULL, NULL}};
+static const luaL_Reg lib[] = {
+    {"pool", l_pool}, {"check", l_check}, {"safe_url", l_safe_url}, {"date", l_date}, {NULL, NULL}};
 
 int luaopen_rille_http(lua_State *L) {
   rille_class(L, POOL, pool_meta, pool_methods);

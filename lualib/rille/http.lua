@@ -10,9 +10,11 @@ local find_otherwise = require "rille.json_pointer"
 local http_fault = require "rille.http_fault"
 local http_options = require "rille.http_options"
 local http_request = require "rille.http_request"
+local http_retry = require "rille.http_retry"
 local json = require "rille.json"
 local http_charset = require "rille.http_charset"
 local misuse = require "rille.host.misuse"
+local new_rate = require "rille.http_rate"
 
 ---@class rille.http a function for each method; see also `request` and `client`
 ---@field get fun(url: string, options?: rille.http.Options): rille.http.Response
@@ -51,6 +53,7 @@ local http = {}
 ---@field resolve? table<string, string> addresses by "host:port", instead of a look-up
 ---@field block_private? boolean refuse addresses that are not of the public internet
 ---@field tls? rille.http.Tls
+---@field retry? integer|false|rille.http.Retry tries in all; by default one
 
 ---@class rille.http.Tls files are in PEM
 ---@field ca? string a file of CA certificates, instead of the system's
@@ -61,6 +64,15 @@ local http = {}
 ---@field min_version? "1.2"|"1.3" by default "1.2"
 ---@field insecure? boolean no verification
 
+---@class rille.http.Retry
+---@field times? integer tries in all; by default 3
+---@field backoff? number|fun(tried: integer): number seconds after the first try, doubled after each further
+---  one; by default 0.5; or a function of how many tries there were
+---@field jitter? boolean wait anything between 0 and that; by default true
+---@field max? number seconds; no such wait is longer, and no longer Retry-After is waited for; by default 30
+---@field on? (integer|string)[] statuses and codes of errors that another try follows
+---@field methods? string[] methods besides the idempotent ones
+
 ---@class rille.http.StreamOptions: rille.http.Options
 ---@field method? string "GET" by default
 ---@field url? string if it is not an argument of its own
@@ -70,6 +82,7 @@ local http = {}
 ---@field max_connections? integer in all; further requests wait
 ---@field max_per_host? integer for each host
 ---@field cookies? boolean|string keep cookies, in memory or in this file; by default false
+---@field rate? number requests a second, tries of requests too; those that come too soon wait
 
 ---@class rille.http.Headers case-blind: headers["content-type"]; several values are joined with ", "
 ---@field all fun(self: rille.http.Headers, name: string): string[] each value by itself
@@ -100,6 +113,10 @@ local Response = host.response
 ---@field private headers string[]|nil name, value, name, value ...
 ---@field private query table|nil
 ---@field private defaults table|nil what the host reads
+---@field private retry rille.http.Policy|nil
+---@field private rate rille.http.Rate|nil
+---@field private is_plain boolean a request without options is sent as it is
+---@field package pauses rille.Waitlist|nil between two tries; woken when the client is closed
 local Client = {}
 
 -- Requests ------------------------------------------------------------------------------------
@@ -118,11 +135,18 @@ local function send(client, method, url, options, streamed)
   url = http_request.url(client, url)
   if options ~= nil then
     http_options.check_request(options)
-  elseif not client.query then
+  elseif client.is_plain then
     return perform(client, method, url, client.headers, nil, client.defaults, streamed)
   end
-  local request = http_request.make(client, method, url, options or NO_OPTIONS)
-  return perform(client, method, request.url, request.headers, request.body, request.options, streamed)
+  options = options or NO_OPTIONS
+  local request = http_request.make(client, method, url, options)
+  local policy = client.retry
+  if options.retry ~= nil then policy = http_retry.policy(options.retry) end
+  local function try(host_options)
+    return perform(client, method, request.url, request.headers, request.body, host_options, streamed)
+  end
+  if not policy and not client.rate then return try(request.options) end
+  return http_retry.run(client, request, policy, try, streamed)
 end
 
 -- A request whose method is among its options, and its URL unless that is given.
@@ -167,6 +191,9 @@ function http.client(options)
     headers = options.headers and http_request.headers(options.headers),
     query = options.query,
     defaults = defaults,
+    retry = http_retry.policy(options.retry),
+    rate = new_rate(options.rate),
+    is_plain = not (options.query or options.retry or options.rate),
   }, client_meta)
 end
 
@@ -195,7 +222,11 @@ function Client:events(url, options) return require("rille.http_events")(self, u
 
 --- Ends the requests in flight (they raise ECANCELED), closes the connections, and saves the cookies in their
 --- file; an error object if that fails. Idempotent.
-function Client:close() self.pool:close() end
+function Client:close()
+  if self.rate then self.rate:close() end
+  if self.pauses then self.pauses:wake_all() end
+  self.pool:close()
+end
 
 client_meta.__close = Client.close
 

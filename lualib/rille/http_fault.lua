@@ -4,6 +4,7 @@
 -- Errors: they are made here and raised by the caller.
 
 local fault = require "rille.host.fault"
+local host = require "rille.host.http"
 
 local EXCERPT <const> = 80 -- bytes
 
@@ -84,6 +85,25 @@ end
 ---@return rille.Error
 function http_fault.too_big(res)
   return new(res, "ETOOBIG", "the body is larger than max_body", {})
+end
+
+-- An error about a request that has no response.
+local function unsent(request, code, message, more)
+  local url = host.safe_url(request.url)
+  more.url, more.method = url, request.method
+  return fault.new(code, ("%s %s: %s"):format(request.method, url, message), more)
+end
+
+--- ECANCELED: the client was closed while the request waited.
+---@param request { method: string, url: string }
+---@return rille.Error
+function http_fault.closed(request) return unsent(request, "ECANCELED", "the client was closed", {}) end
+
+--- ETIMEDOUT: the total time-out was over while the request waited.
+---@param request { method: string, url: string }
+---@return rille.Error
+function http_fault.timed_out(request)
+  return unsent(request, "ETIMEDOUT", "timed out", { phase = "total" })
 end
 
 return http_fault

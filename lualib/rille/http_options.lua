@@ -22,14 +22,18 @@ local HOST = {
   user_agent = { "string" }, proxy = { "string" }, unix_socket = { "string" }, tls = { "table" },
   netrc = { "boolean", "string" }, resolve = { "table" }, block_private = { "boolean" },
 }
-local REQUEST = set "headers query json form body"
-local CLIENT = set "headers query base_url max_connections max_per_host cookies"
+local REQUEST = set "headers query json form body retry"
+local CLIENT = set "headers query base_url max_connections max_per_host cookies retry rate"
 local NESTED = {
   timeout = { connect = { "number" }, total = { "number" }, idle = { "number" } },
   auth = { user = { "string" }, password = { "string" }, scheme = { "string" } },
   tls = {
     insecure = { "boolean" }, ca = { "string" }, cert = { "string" }, key = { "string" },
     key_password = { "string" }, pin = { "string" }, min_version = { "string" },
+  },
+  retry = {
+    times = { "integer" }, backoff = { "number", "function" }, max = { "number" }, jitter = { "boolean" },
+    on = { "table" }, methods = { "table" },
   },
 }
 
