@@ -5,6 +5,7 @@
 -- Errors: a bad argument blames the line that makes the stream. A signal (a cancellation, a time-out around
 --         the step) is never caught.
 
+local backoff = require "rille.backoff"
 local check = require "rille.stream.check"
 local ending = require "rille.stream.ending"
 local source = require "rille.stream.source"
@@ -106,19 +107,6 @@ end
 
 local function always() return true end
 
-local function backoff_complaint(backoff)
-  if type(backoff) ~= "function" then return check.seconds_complaint(backoff) end
-end
-
--- The seconds to wait after try `tried`.
-local function pause_after(tried, backoff)
-  if type(backoff) ~= "function" then return backoff or 0 end
-  local seconds = backoff(tried)
-  local complaint = check.seconds_complaint(seconds)
-  if complaint then error(("bad result of the function 'backoff' of 'retry' (%s)"):format(complaint), 0) end
-  return seconds
-end
-
 -- Waits before another try.
 local function pause(self, seconds)
   if seconds == 0 then return end
@@ -132,12 +120,12 @@ end
 ---@return rille.Stream
 function recover.retry(genfn, options)
   check.expect(type(genfn) == "function", 1, "retry", "function that makes a source", genfn)
-  options = check.options(options, 2, "retry", { times = 1, backoff = backoff_complaint, when = "function" })
-  local tried, times, when, backoff = 1, options.times or 3, options.when or always, options.backoff
+  options = check.options(options, 2, "retry", { times = 1, backoff = backoff.complaint, when = "function" })
+  local tried, times, when, pauses = 1, options.times or 3, options.when or always, options.backoff or 0
   local function make() return source.open_inner("retry", genfn()) end
   return stage.each(root("retry", new(nil, make, function(self, err)
     if tried >= times or not when(err, tried) then task.raise_again(err) end
-    pause(self, pause_after(tried, backoff))
+    pause(self, backoff.after(pauses, tried, "retry"))
     tried = tried + 1
     return make
   end)))
