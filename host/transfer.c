@@ -104,6 +104,7 @@ static void easy_drop(struct rille_transfer *t) {
   /* It fails for a handle that is not in it, or from a libcurl callback: neither is so. */
   (void)curl_multi_remove_handle(pool->multi, t->easy);
   t->added = false;
+  rille_sockets_pause(t->sockets, &t->paused, false);
   if (--pool->busy_count == 0)
     uv_unref((uv_handle_t *)&pool->timer);
 }
@@ -394,7 +395,7 @@ static void forget_stream(struct rille_transfer *t) {
   rille_buffer_clear(&t->rest);
   t->rest_at = 0;
   t->streamed = t->head_done = t->head_told = false;
-  t->behind = t->paused = t->discard = false;
+  t->behind = t->discard = false;
 }
 
 void rille_transfer_release(struct rille_transfer *t) {
@@ -452,7 +453,7 @@ void rille_transfer_abort(struct rille_transfer *t) {
 
 /* Lets a paused transfer go on. libcurl calls on_body at once with what it has kept. */
 static void resume(struct rille_transfer *t) {
-  t->paused = false;
+  rille_sockets_pause(t->sockets, &t->paused, false);
   if (t->idle_ms > 0) {
     t->idle_at = now_ms() + (double)t->idle_ms;
     scan_by(t->pool, t->idle_at);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "transfer_socket.h"
+
 #include "transfer_cookie.h"
 
 enum { FIRST_RESERVE = 1024 * 1024 }; /* what a Content-Length alone may make us allocate */
@@ -291,7 +293,7 @@ static size_t on_stream(struct rille_transfer *t, const char *data, size_t lengt
   if (!t->head_done) /* libcurl does not follow this redirect or answer this 401: it hides their bodies */
     announce(t);
   if (!t->discard && (t->behind || t->body.length >= RILLE_STREAM_LIMIT)) {
-    t->paused = true;
+    rille_sockets_pause(t->sockets, &t->paused, true);
     t->idle_at = 0; /* we are the ones who wait */
     return CURL_WRITEFUNC_PAUSE;
   }

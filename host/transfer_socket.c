@@ -125,7 +125,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   if (w->wanted == 0) {
     /* The peer closed a kept connection, or more has come for a paused one: libcurl will find out
      * when it wants to use it. Or it has answered what nobody asked. */
-    if (w->idle)
+    if (w->idle && s->paused == 0)
       drop_unasked(fd);
     (void)uv_poll_stop(poll);
     w->armed = 0;
@@ -191,6 +191,13 @@ static int on_close(void *data, curl_socket_t fd) {
     s->slots[fd].connection = false;
   }
   return close(fd);
+}
+
+void rille_sockets_pause(struct rille_sockets *s, bool *paused, bool value) {
+  if (*paused == value)
+    return;
+  *paused = value;
+  s->paused += value ? 1 : -1U;
 }
 
 bool rille_sockets_serve_easy(struct rille_sockets *s, CURL *easy) {

@@ -29,7 +29,12 @@ struct rille_sockets {
   struct rille_socket_slot *slots; /* by socket number */
   int slot_count;
   uint32_t handles; /* libuv's */
+  uint32_t paused;  /* transfers that are */
 };
+
+/* A transfer pauses or goes on. One that pauses as it begins has a kept connection of which libcurl has
+ * not said that it is in use. */
+void rille_sockets_pause(struct rille_sockets *s, bool *paused, bool value);
 
 /* Sets the callbacks of libcurl that concern sockets. False when out of memory. */
 bool rille_sockets_serve_easy(struct rille_sockets *s, CURL *easy);
