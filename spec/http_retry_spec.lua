@@ -241,6 +241,20 @@ describe("the option retry of http", function()
     has(caught(client.get, client, base), "the client is closed")
   end)
 
+  it("holds for each of the pages of a list", function()
+    local client <close> = http.client { base_url = base, retry = { backoff = 1000, jitter = false } }
+    answers = { { status = 200, headers = { link = '</2>; rel="next"' } }, 503 }
+    local task = rille.spawn(function()
+      return caught(function()
+        for _ in client:pages("/1") do end
+      end)
+    end)
+    assert.is_true(expect.eventually(function() return tostring(task):find("next try", 1, true) end))
+    client:close()
+    assert.equal("ECANCELED", task:await().code)
+    assert.same({ "GET /1 ", "GET /2 " }, seen)
+  end)
+
   it("of a client is the default of its requests", function()
     answers = { 503 }
     local client <close> = http.client { base_url = base, retry = { times = 2, backoff = 0 } }

@@ -15,6 +15,7 @@ local json = require "rille.json"
 local http_charset = require "rille.http_charset"
 local misuse = require "rille.host.misuse"
 local new_rate = require "rille.http_rate"
+local waitlist = require "rille.host.waitlist"
 
 ---@class rille.http a function for each method; see also `request` and `client`
 ---@field get fun(url: string, options?: rille.http.Options): rille.http.Response
@@ -116,7 +117,7 @@ local Response = host.response
 ---@field private retry rille.http.Policy|nil
 ---@field private rate rille.http.Rate|nil
 ---@field private is_plain boolean a request without options is sent as it is
----@field package pauses rille.Waitlist|nil between two tries; woken when the client is closed
+---@field package pauses rille.Waitlist between two tries; woken when the client is closed
 local Client = {}
 
 -- Requests ------------------------------------------------------------------------------------
@@ -193,6 +194,7 @@ function http.client(options)
     defaults = defaults,
     retry = http_retry.policy(options.retry),
     rate = new_rate(options.rate),
+    pauses = waitlist.new("the next try of a request"),
     is_plain = not (options.query or options.retry or options.rate),
   }, client_meta)
 end
@@ -224,7 +226,7 @@ function Client:events(url, options) return require("rille.http_events")(self, u
 --- file; an error object if that fails. Idempotent.
 function Client:close()
   if self.rate then self.rate:close() end
-  if self.pauses then self.pauses:wake_all() end
+  self.pauses:wake_all()
   self.pool:close()
 end
 

@@ -20,7 +20,7 @@ require "rille.stream" -- gives generators the operators
 ---  Link
 
 -- Headers that are for one origin alone.
-local BOUND = { authorization = true, cookie = true, host = true, ["proxy-authorization"] = true }
+local BOUND = { authorization = true, cookie = true, host = true }
 
 -- How a page leads to the next: a function of the response.
 local function finder(how)

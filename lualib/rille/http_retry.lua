@@ -13,7 +13,6 @@ local http_fault = require "rille.http_fault"
 local misuse = require "rille.host.misuse"
 local task = require "rille.host.task"
 local timer = require "rille.host.timer"
-local waitlist = require "rille.host.waitlist"
 
 local KEPT <const> = 8 -- of the errors of earlier tries, the last ones
 
@@ -176,9 +175,8 @@ end
 
 local function pause(run, seconds)
   if seconds <= 0 then return end
-  local client = run.client
-  client.pauses = client.pauses or waitlist.new("the next try of a request")
-  if client.pauses:wait(seconds) then error(http_fault.closed(run.request), 0) end -- the client woke it
+  -- Who closes the client wakes it.
+  if run.client.pauses:wait(seconds) then error(http_fault.closed(run.request), 0) end
 end
 
 -- Gives the last outcome: returns a response, raises an error.
