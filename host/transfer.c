@@ -13,8 +13,10 @@
  *         callback makes libcurl fail. If the multi handle itself fails, so do its transfers. */
 #include "transfer.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cookie_jar.h"
 #include "transfer_options.h"
@@ -527,12 +529,28 @@ static bool set_multi(struct rille_pool *pool, long max_connections, long max_pe
              CURLM_OK;
 }
 
+/* 7.88 makes a pair of sockets for itself that every child would inherit. It takes the two lowest numbers that
+ * are free. */
+static CURLM *multi_new(void) {
+  int first = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  int second = first < 0 ? -1 : fcntl(first, F_DUPFD_CLOEXEC, 0);
+  int guesses[] = {first, second};
+  for (int i = 0; i < 2; i++)
+    if (guesses[i] >= 0)
+      (void)close(guesses[i]); /* nothing was written */
+  CURLM *multi = curl_multi_init();
+  for (int i = 0; i < 2 && multi != NULL; i++)
+    if (guesses[i] >= 0)
+      (void)fcntl(guesses[i], F_SETFD, FD_CLOEXEC); /* a guess that is wrong is of nobody, or a thread's */
+  return multi;
+}
+
 struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls *calls,
                                   long max_connections, long max_per_host) {
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
     return NULL;
   struct rille_pool *pool = calloc(1, sizeof *pool);
-  CURLM *multi = pool != NULL ? curl_multi_init() : NULL;
+  CURLM *multi = pool != NULL ? multi_new() : NULL;
   if (multi == NULL) {
     free(pool);
     curl_global_cleanup();

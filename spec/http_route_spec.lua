@@ -248,3 +248,21 @@ describe("the option resolve", function()
     misuse("bad option 'resolve' (table expected, got string)", "a:80:127.0.0.1")
   end)
 end)
+
+describe("the sockets of rille.http", function()
+  it("are not inherited by child processes", function()
+    local done = process.script([[
+      local http = require "rille.http"
+      local server <close> = http.serve({ port = 0 }, function() return {} end)
+      local one <close> = http.client()
+      local two <close> = http.client()
+      one:get(server.url)
+      two:get(server.url)
+      local pipe <close> = io.popen("readlink /proc/self/fd/*")
+      for link in pipe:lines() do
+        if link:find("^socket:") then print(link) end
+      end
+    ]])
+    assert.same({ "", "" }, { done.stdout, done.stderr })
+  end)
+end)
