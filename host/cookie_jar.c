@@ -168,12 +168,10 @@ int rille_jar_save(struct rille_jar *jar) {
 
 /* --- jars --- */
 
-/* RELOAD turns the engine on now; until then it drops session cookies. */
 static bool set_up(struct rille_jar *jar) {
   return (jar->share = curl_share_init()) != NULL && (jar->easy = curl_easy_init()) != NULL &&
          curl_share_setopt(jar->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE) == CURLSHE_OK &&
-         rille_jar_serve(jar, jar->easy) == CURLE_OK &&
-         curl_easy_setopt(jar->easy, CURLOPT_COOKIELIST, "RELOAD") == CURLE_OK;
+         rille_jar_serve(jar, jar->easy) == CURLE_OK;
 }
 
 static int load_file(struct rille_jar *jar, const char *path, long *line) {
@@ -200,9 +198,18 @@ struct rille_jar *rille_jar_open(const char *path, int *status, long *line) {
   return NULL;
 }
 
+/* The engine of a handle is turned on for good by a list of files, of which RELOAD takes note now; without it
+ * session cookies are dropped. The list is then given up, since 7.88 leaks it when the handle is reset; that
+ * also lets go of the cookies, so they are shared again. */
 CURLcode rille_jar_serve(struct rille_jar *jar, CURL *easy) {
   CURLcode code = curl_easy_setopt(easy, CURLOPT_SHARE, jar->share);
-  return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");
+  if (code == CURLE_OK)
+    code = curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");
+  if (code == CURLE_OK)
+    code = curl_easy_setopt(easy, CURLOPT_COOKIELIST, "RELOAD");
+  if (code == CURLE_OK)
+    code = curl_easy_setopt(easy, CURLOPT_COOKIEFILE, NULL);
+  return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_SHARE, jar->share);
 }
 
 const char *rille_jar_path(const struct rille_jar *jar) { return jar->path; }

@@ -147,7 +147,9 @@ static void open_jar(lua_State *L, struct rille_pool *pool, const char *path) {
     rille_pool_use_jar(pool, jar);
     return;
   }
-  if (status == UV_EINVAL)
+  if (status == UV_EINVAL && line == 0)
+    rille_fault_push(L, "EINVAL", "%s: not a file of cookies", path);
+  else if (status == UV_EINVAL)
     rille_fault_push(L, "EINVAL", "%s: line %d is not a cookie", path, (int)line);
   else
     rille_fault_push_uv(L, status, path != NULL ? path : "cookies");

@@ -99,12 +99,6 @@ static const char *answer_of(const struct rille_transfer *t) {
   return "the proxy refused";
 }
 
-static bool is_tls_of_proxy(const struct rille_transfer *t) {
-  long verified = 0;
-  (void)curl_easy_getinfo(t->easy, CURLINFO_PROXY_SSL_VERIFYRESULT, &verified);
-  return t->code == CURLE_PEER_FAILED_VERIFICATION && verified != 0;
-}
-
 /* CURLINFO_HTTP_CONNECTCODE is of any CONNECT before this failure, so the result must fit. */
 static bool is_refused(const struct rille_transfer *t, long *status) {
   (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, status);
@@ -114,12 +108,19 @@ static bool is_refused(const struct rille_transfer *t, long *status) {
   return false;
 }
 
-/* The connection to an HTTP proxy broke before it led anywhere. Whose it was only its port tells. */
+/* Results of a connection that broke, or of TLS with the proxy. */
+static bool is_break(CURLcode code, const char *proxy) {
+  bool tls = code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION;
+  return code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING ||
+         (tls && strncasecmp(proxy, "https:", 6) == 0);
+}
+
+/* The connection to an HTTP proxy failed before it led anywhere. Whose it was only its port tells. */
 static bool is_cut_off(const struct rille_transfer *t, const char *proxy) {
   long status = 0, port = 0;
   const char *url = rille_transfer_url(t);
-  if (proxy == NULL || url == NULL || strncasecmp(proxy, "socks", 5) == 0 || t->status != 0 ||
-      (t->code != CURLE_RECV_ERROR && t->code != CURLE_SEND_ERROR && t->code != CURLE_GOT_NOTHING))
+  if (proxy == NULL || url == NULL || !is_break(t->code, proxy) || strncasecmp(proxy, "socks", 5) == 0 ||
+      (t->status != 0 && t->status / 100 != 3))
     return false;
   (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &status);
   (void)curl_easy_getinfo(t->easy, CURLINFO_PRIMARY_PORT, &port);
@@ -144,7 +145,7 @@ bool rille_proxy_is_to_blame(const struct rille_transfer *t, struct rille_proxy_
     f->text = "the proxy closed the connection";
   else if (begins(t->detail, "CONNECT response too large") || begins(t->detail, "Invalid response header"))
     f->text = "the proxy's answer is not valid";
-  else if (t->code == CURLE_COULDNT_RESOLVE_PROXY || is_tls_of_proxy(t) || is_cut_off(t, f->url) ||
+  else if (t->code == CURLE_COULDNT_RESOLVE_PROXY || is_cut_off(t, f->url) ||
            (t->code == CURLE_COULDNT_CONNECT && f->url != NULL && names(t->detail, f->url)))
     f->code = NULL;
   else

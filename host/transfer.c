@@ -322,8 +322,7 @@ static CURLcode set_request(struct rille_transfer *t, long idle_ms) {
 }
 
 static bool set_base(struct rille_transfer *t) {
-  return rille_options_base(t) && rille_sockets_serve_easy(&t->pool->sockets, t->easy) &&
-         (t->jar == NULL || rille_jar_serve(t->jar, t->easy) == CURLE_OK);
+  return rille_options_base(t) && rille_sockets_serve_easy(&t->pool->sockets, t->easy);
 }
 
 static CURLcode set_up(struct rille_transfer *t, const struct rille_transfer_request *request) {
@@ -376,7 +375,8 @@ static struct rille_transfer *transfer_new(struct rille_pool *pool) {
   list_init(&t->news);
   pool->transfers++;
   t->easy = curl_easy_init();
-  if (t->easy == NULL || !set_base(t)) {
+  if (t->easy == NULL || !set_base(t) ||
+      (t->jar != NULL && rille_jar_serve(t->jar, t->easy) != CURLE_OK)) {
     transfer_destroy(t);
     return NULL;
   }

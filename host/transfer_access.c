@@ -103,8 +103,10 @@ static curl_socket_t on_open_guarded(void *data, curlsocktype purpose, struct cu
 }
 
 bool rille_access_allows(struct rille_transfer *t, const char *address) {
-  if (!t->guarded || !rille_address_text_is_private(address))
+  if (!t->guarded || !rille_address_text_is_private(address)) {
+    t->refused[0] = '\0'; /* another address of the name was */
     return true;
+  }
   refuse(t, address);
   return false;
 }

@@ -229,6 +229,14 @@ describe("credentials of rille.http", function()
         sent(base, { netrc = file.path, headers = { authorization = "Token abc" } }).authorization)
     end)
 
+    it("goes before those of the client if the request asks for it", function()
+      local file <close> = temporary("machine 127.0.0.1 login me password secret\n")
+      for _, defaults in ipairs { { bearer = "abc" }, { auth = { user = "u" } } } do
+        local client <close> = http.client(defaults)
+        assert.equal("Basic bWU6c2VjcmV0", client:get(base, { netrc = file.path }):json().authorization)
+      end
+    end)
+
     it("raises an error object for a file that cannot be read", function()
       local err = expect.caught(http.get, base, { netrc = "/nonexistent/netrc" })
       assert.is_true(rille.is_error(err))

@@ -139,6 +139,11 @@ describe("proxies of rille.http", function()
     local err = expect.caught(http.get, base, { proxy = proxy, tls = { insecure = true } })
     assert.same({ "ETLS", proxy }, { err.code, err.proxy })
     expect.has(err, "certificate")
+    for _, url in ipairs { base, server.urls[1] } do -- a proxy that does no TLS
+      local _ <close>, address = scripted.start("HTTP/1.1 400 No\\r\\n\\r\\n")
+      proxy = "https://" .. address
+      assert.equal(proxy, fails("ETLS", url, proxy, "TLS handshake failed").proxy)
+    end
     assert.equal(200, http.get(base .. "/index.html", { proxy = proxy, tls = { ca = keys.ca } }).status)
   end)
 
@@ -228,6 +233,8 @@ describe("the option resolve", function()
     local six <close> = http.serve({ host = "::1", port = 0 }, function() return { body = "six" } end)
     local resolve = { ["a.invalid:" .. six.port] = "::1" }
     assert.equal("six", http.get(url("a.invalid", six.port), { resolve = resolve }):text())
+    resolve = { ["[::2]:" .. six.port] = "::1" }
+    assert.equal("six", http.get(url("[::2]", six.port), { resolve = resolve }):text())
     resolve = { ["127.0.0.1:" .. six.port] = "::1" }
     assert.equal("six", http.get(url("127.0.0.1", six.port), { resolve = resolve }):text())
   end)

@@ -74,6 +74,17 @@ local http = {}
 ---@field on? (integer|string)[] statuses and codes of errors that another try follows
 ---@field methods? string[] methods besides the idempotent ones
 
+---@class rille.http.Error: rille.Error of a request
+---@field url string its password hidden
+---@field method string
+---@field phase? "connect"|"total"|"idle" of ETIMEDOUT
+---@field status? integer this and the next: what was received of a response that had begun
+---@field headers? rille.http.Headers
+---@field received? integer bytes of the body, as they were sent
+---@field body? string its first 80 bytes, decoded, if it is not streamed
+---@field proxy? string the URL of the proxy that is to blame, its password hidden
+---@field proxy_status? integer of its answer to CONNECT
+
 ---@class rille.http.StreamOptions: rille.http.Options
 ---@field method? string "GET" by default
 ---@field url? string if it is not an argument of its own

@@ -121,7 +121,9 @@ function http_options.merge(defaults, given)
   for name in pairs(HOST) do
     if given[name] ~= nil then merged[name] = given[name] end
   end
-  if given.auth then merged.bearer = nil elseif given.bearer then merged.auth = nil end
+  if given.auth or given.bearer or given.netrc then
+    merged.auth, merged.bearer = given.auth, given.bearer
+  end
   return merged
 end
 
