@@ -29,6 +29,7 @@ int luaopen_rille_waitlist(lua_State *L);
 int luaopen_rille_clock(lua_State *L);
 int luaopen_rille_tty(lua_State *L);
 int luaopen_rille_charset(lua_State *L);
+int luaopen_rille_file(lua_State *L);
 int luaopen_rille_http(lua_State *L);
 int luaopen_rille_server(lua_State *L);
 

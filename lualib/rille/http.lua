@@ -233,6 +233,15 @@ function Client:pages(url, next) return require("rille.http_pages")(self, url, n
 ---@return rille.Stream of rille.ServerSentEvent
 function Client:events(url, options) return require("rille.http_events")(self, url, options) end
 
+--- Saves what a URL has as a file. What an earlier try has left beside it is gone on with, if it can be.
+---@param url string
+---@param path string
+---@param options? rille.http.DownloadOptions
+---@return rille.http.Download
+function Client:download(url, path, options)
+  return require("rille.http_download")(self, url, path, options)
+end
+
 --- Ends the requests in flight (they raise ECANCELED), closes the connections, and saves the cookies in their
 --- file; an error object if that fails. Idempotent.
 function Client:close()
@@ -281,6 +290,15 @@ function http.pages(url, next) return require("rille.http_pages")(shared or shar
 ---@return rille.Stream of rille.ServerSentEvent
 function http.events(url, options)
   return require("rille.http_events")(shared or shared_client(), url, options)
+end
+
+--- Saves what a URL has as a file. What an earlier try has left beside it is gone on with, if it can be.
+---@param url string
+---@param path string
+---@param options? rille.http.DownloadOptions
+---@return rille.http.Download
+function http.download(url, path, options)
+  return require("rille.http_download")(shared or shared_client(), url, path, options)
 end
 
 --- Starts a server: see rille.server.

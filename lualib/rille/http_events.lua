@@ -67,18 +67,9 @@ local function policy(given, method)
   }
 end
 
--- Headers as a list of {name, value}, in order.
-local function listed(headers)
-  if #headers > 0 then return table.move(headers, 1, #headers, 1, {}) end
-  local list = {}
-  for name, value in pairs(headers) do list[#list + 1] = { name, value } end
-  table.sort(list, function(a, b) return a[1] < b[1] end)
-  return list
-end
-
--- The headers of each request, as a list.
+-- The headers of each request, as a list of {name, value}.
 local function with_defaults(headers)
-  local list, named = listed(headers or {}), {}
+  local list, named = http_request.listed(headers or {}), {}
   for _, pair in ipairs(list) do named[pair[1]:lower()] = true end
   if not named.accept then list[#list + 1] = { "Accept", "text/event-stream" } end
   if not named["cache-control"] then list[#list + 1] = { "Cache-Control", "no-store" } end

@@ -80,6 +80,15 @@ function http_fault.no_events(res, kind)
     kind == "" and "of no type" or ("%q"):format(excerpt(kind))), {})
 end
 
+--- EPROTO: there are more bytes, or fewer, than there should be.
+---@param res rille.http.StreamedResponse
+---@param size integer
+---@param total integer
+---@return rille.Error
+function http_fault.wrong_size(res, size, total)
+  return new(res, "EPROTO", ("%d bytes are there, of %d"):format(size, total), {})
+end
+
 --- ETOOBIG: the body is larger than what may be gathered of it.
 ---@param res rille.http.StreamedResponse
 ---@return rille.Error

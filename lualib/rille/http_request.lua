@@ -127,6 +127,11 @@ local http_request = {}
 ---@return string[]
 function http_request.headers(given) return (merge_headers(nil, given)) end
 
+--- The option `headers` as a list of {name, value}, in order.
+---@param given table
+---@return any[][]
+function http_request.listed(given) return ordered(given, "headers") end
+
 --- "a=1&b=x%20y" of the option `query`.
 ---@param query table
 ---@return string
