@@ -236,10 +236,12 @@ describe("rille.http against nginx", function()
   it("takes large bodies, and bounds them", function()
     local client <close> = new_client()
     assert.equal(LARGE, #client:get("/large"):bytes())
-    local streamed <close> = client:stream("/large")
-    local size = 0
-    for chunk in streamed:chunks() do size = size + #chunk end
-    assert.equal(LARGE, size)
+    for _ = 1, 5 do -- on a kept connection, which may bring more than there is room for at once
+      local streamed <close> = client:stream("/large")
+      local size = 0
+      for chunk in streamed:chunks() do size = size + #chunk end
+      assert.equal(LARGE, size)
+    end
     local err = failure(client.get, client, "/large", { max_body = LARGE - 1 })
     assert.is_true(rille.is_error(err, "ETOOBIG"), tostring(err))
     err = failure(client.get, client, "/slow", { timeout = 0.05 })
