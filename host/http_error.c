@@ -46,6 +46,7 @@ struct entry {
  * CURLE_RECURSIVE_API_CALL CURLE_HTTP3 CURLE_QUIC_CONNECT_ERROR. */
 static const struct entry results[] = {
     {CURLE_COULDNT_RESOLVE_HOST, "ENOTFOUND", "cannot resolve the host name"},
+    {CURLE_PROXY, "ENOTFOUND", "cannot resolve the host name"}, /* what the proxy is not to blame for */
     {CURLE_COULDNT_RESOLVE_PROXY, "ENOTFOUND", "cannot resolve the proxy's name"},
     {CURLE_TOO_MANY_REDIRECTS, "EREDIRECT", "too many redirects"},
     {CURLE_URL_MALFORMAT, "EURL", "malformed URL"},

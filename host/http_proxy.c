@@ -90,11 +90,26 @@ static bool names(const char *detail, const char *url) {
   return strtoul(told + length + sizeof between - 1, NULL, 10) == port_of(url, SOCKS_PORT);
 }
 
-static const char *answer_of(const struct rille_transfer *t) {
+/* The name of a SOCKS proxy is a host's like any other to libcurl. */
+static bool is_nameless(const struct rille_transfer *t, const char *proxy) {
+  static const char words[] = "Could not resolve host: ";
+  size_t length;
+  if (t->code != CURLE_COULDNT_RESOLVE_HOST || proxy == NULL || !begins(t->detail, words))
+    return false;
+  const char *host = host_of(proxy, &length), *told = t->detail + sizeof words - 1;
+  return strncasecmp(told, host, length) == 0 && told[length] == '\0';
+}
+
+static CURLproxycode answer_code(const struct rille_transfer *t) {
   long answer = CURLPX_OK;
   (void)curl_easy_getinfo(t->easy, CURLINFO_PROXY_ERROR, &answer);
+  return (CURLproxycode)answer;
+}
+
+static const char *answer_of(const struct rille_transfer *t) {
+  CURLproxycode answer = answer_code(t);
   for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
-    if ((long)answers[i].key == answer)
+    if (answers[i].key == answer)
       return answers[i].text;
   return "the proxy refused";
 }
@@ -135,6 +150,8 @@ bool rille_proxy_is_to_blame(const struct rille_transfer *t, struct rille_proxy_
   f->url = proxy_of(t);
   if (begins(t->detail, "Unsupported proxy")) /* libcurl's words have the password */
     f->text = "the proxy's URL cannot be used";
+  else if (t->code == CURLE_PROXY && answer_code(t) == CURLPX_RESOLVE_HOST)
+    return false; /* we look names up for socks4:// and socks5:// */
   else if (t->code == CURLE_PROXY)
     f->text = answer_of(t);
   else if (is_refused(t, &f->status))
@@ -143,9 +160,10 @@ bool rille_proxy_is_to_blame(const struct rille_transfer *t, struct rille_proxy_
     f->code = NULL;
   else if (begins(t->detail, "Proxy CONNECT aborted"))
     f->text = "the proxy closed the connection";
-  else if (begins(t->detail, "CONNECT response too large") || begins(t->detail, "Invalid response header"))
+  else if (begins(t->detail, "CONNECT response too large") || begins(t->detail, "Invalid response header") ||
+           begins(t->detail, "CONNECT tunnel failed")) /* without a status */
     f->text = "the proxy's answer is not valid";
-  else if (t->code == CURLE_COULDNT_RESOLVE_PROXY || is_cut_off(t, f->url) ||
+  else if (t->code == CURLE_COULDNT_RESOLVE_PROXY || is_nameless(t, f->url) || is_cut_off(t, f->url) ||
            (t->code == CURLE_COULDNT_CONNECT && f->url != NULL && names(t->detail, f->url)))
     f->code = NULL;
   else
