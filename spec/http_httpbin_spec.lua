@@ -5,7 +5,7 @@ local http = require "rille.http"
 local httpbin = require "spec.helper.httpbin"
 local json = require "rille.json"
 
-local failure = expect.caught
+local failure, has = expect.caught, expect.has
 
 describe("rille.http against httpbin", function()
   local server, base, client
@@ -136,7 +136,8 @@ describe("rille.http against httpbin", function()
   it("decodes what it has asked for", function()
     assert.is_true(told("get", "/gzip").gzipped)
     assert.is_true(told("get", "/deflate").deflated)
-    for path, coding in pairs { ["/gzip"] = "gzip", ["/deflate"] = "deflate" } do
+    assert.is_true(told("get", "/brotli").brotli)
+    for path, coding in pairs { ["/gzip"] = "gzip", ["/deflate"] = "deflate", ["/brotli"] = "br" } do
       local res = client:get(path)
       assert.equal(coding, res.headers["content-encoding"])
       assert.not_equal(tonumber(res.headers["content-length"]), #res:text())
@@ -222,7 +223,7 @@ describe("rille.http against httpbin", function()
     assert.equal(20, #client:get("/redirect/20").redirects)
     local err = fails("EREDIRECT", "get", "/redirect/21")
     assert.same({ base .. "/relative-redirect/1", 302 }, { err.url, err.status })
-    expect.has(err, ("GET %s/redirect/21: redirected to %s: too many redirects"):format(base, err.url))
+    has(err, ("GET %s/redirect/21: redirected to %s: too many redirects"):format(base, err.url))
     assert.equal(3, #client:get("/redirect/3", { max_redirects = 3 }).redirects)
     fails("EREDIRECT", "get", "/absolute-redirect/4", { max_redirects = 3 })
     local res = client:get("/redirect/2", { follow = false })
@@ -301,6 +302,24 @@ describe("rille.http against httpbin", function()
     res = client:get((base:gsub("//", "//u:p%%40ss@")) .. "/basic-auth/u/p@ss")
     assert.is_true(res:json().authenticated)
     assert.equal(base:gsub("//", "//u:***@") .. "/basic-auth/u/p@ss", res.url)
+  end)
+
+  it("gives its name: Digest", function()
+    local auth = { user = "u", password = "p", scheme = "digest" }
+    for _, qop in ipairs { "auth", "auth-int", "none" } do
+      for _, rest in ipairs { "", "/MD5", "/SHA-256", "/MD5/0", "/SHA-256/1" } do
+        local got = told("get", ("/digest-auth/%s/u/p%s"):format(qop, rest), { auth = auth })
+        assert.same({ authenticated = true, user = "u" }, got)
+      end
+    end
+    local res = client:get("/digest-auth/auth/u/other", { auth = auth })
+    assert.equal(401, res.status)
+    has(res.headers["www-authenticate"], "Digest realm=")
+    assert.equal(401, client:get("/digest-auth/auth/u/p", { auth = { user = "u", password = "p" } }).status)
+    assert.equal(401, client:get("/digest-auth/auth/u/p").status)
+    -- Whose password is not to be sent does not get it.
+    local sent = told("get", "/anything", { auth = auth })
+    assert.is_nil(sent.headers.Authorization)
   end)
 
   it("gives its name: Bearer", function()
@@ -385,5 +404,24 @@ describe("rille.http against httpbin", function()
     assert.same({ a = "1", b = "2" }, told("get", "/cookies", { headers = { Cookie = "a=1; b=2" } }).cookies)
     assert.same({ a = "1" }, told("get", "/redirect-to",
       { query = { url = "/cookies" }, headers = { Cookie = "a=1" } }).cookies)
+  end)
+
+  it("keeps cookies when it is asked to", function()
+    local keeping <close> = http.client { base_url = base, proxy = "", cookies = true }
+    local function cookies(path, options) return keeping:get(path, options):json().cookies end
+    assert.same({}, cookies("/cookies"))
+    assert.same({ a = "1", b = "2" }, cookies("/cookies/set?a=1&b=2"))
+    assert.same({ a = "1", b = "2", c = "3" }, cookies("/cookies/set/c/3"))
+    assert.same({ a = "x", b = "2", c = "3" }, cookies("/cookies/set/a/x"))
+    assert.same({ b = "2" }, cookies("/cookies/delete?a=&c="))
+    assert.same({ b = "2" }, cookies("/cookies"))
+    assert.same({ b = "2", d = "4" }, cookies("/cookies", { headers = { Cookie = "d=4" } }))
+    assert.same({ b = "2" }, cookies("/cookies"))
+    assert.same({}, told("get", "/cookies").cookies)
+    -- A server that counts the uses of a nonce by cookies.
+    local auth = { user = "u", password = "p", scheme = "digest" }
+    for _ = 1, 4 do
+      assert.is_true(keeping:get("/digest-auth/auth/u/p/MD5/1", { auth = auth }):json().authenticated)
+    end
   end)
 end)

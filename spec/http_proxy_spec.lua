@@ -32,6 +32,14 @@ local function fails(codes, url, via, options)
   return err
 end
 
+--- The same, and the error must name the proxy and its answer to CONNECT, if there is one.
+local function blames(codes, url, via, status, options)
+  local err = fails(codes, url, via, options)
+  assert.same({ via:gsub(":secret%d?@", ":***@"), status }, { err.proxy, err.proxy_status })
+  has(err, ("GET %s: proxy %s: "):format(url, err.proxy))
+  return err
+end
+
 local function get(url, via, options)
   options = options or {}
   options.proxy, options.tls = via, { ca = certificates.ca }
@@ -119,7 +127,7 @@ describe("rille.http through an HTTP proxy", function()
 
   it("verifies the server behind a tunnel, and tells the proxy's refusal from the server's", function()
     has(fails("ETLS", server.urls[2] .. "/small", address), "unable to get local issuer certificate")
-    has(fails("EPROXY EPROTO", "https://127.0.0.1:1/x", address), "500")
+    blames("EPROXY", "https://127.0.0.1:1/x", address, 500)
     local res = get("http://127.0.0.1:1/x", address)
     assert.same({ 500, "Unable to connect" }, { res.status, res.reason })
   end)
@@ -147,23 +155,26 @@ describe("rille.http through an HTTP proxy", function()
   it("is refused by a proxy that does not know it", function()
     assert.equal(407, get(plain .. "/small", guarded).status)
     assert.equal(401, get(plain .. "/small", (guarded:gsub("//", "//u:secret2@"))).status)
-    has(fails("EPROXY EPROTO", secure .. "/small", guarded), "407")
-    has(fails("EPROXY EPROTO", secure .. "/small", (guarded:gsub("//", "//u:secret2@"))), "401")
+    blames("EPROXY", secure .. "/small", guarded, 407)
+    blames("EPROXY", secure .. "/small", (guarded:gsub("//", "//u:secret2@")), 401)
     -- What is meant for the server does not open the proxy.
     local options = { auth = { user = "user", password = "secret" } }
-    has(fails("EPROXY EPROTO", secure .. "/small", guarded, options), "407")
+    blames("EPROXY", secure .. "/small", guarded, 407, options)
   end)
 
   it("is not to blame for a proxy that is not there", function()
     for _, url in ipairs { plain .. "/small", secure .. "/small" } do
-      fails("ECONNREFUSED", url, "http://u:secret@127.0.0.1:1")
-      has(fails("ENOTFOUND", url, "http://u:secret@nosuch.invalid:3128"), "proxy")
+      blames("ECONNREFUSED", url, "http://u:secret@127.0.0.1:1")
+      blames("ENOTFOUND", url, "http://u:secret@nosuch.invalid:3128")
     end
   end)
 
-  it("trusts no proxy that it cannot verify", function()
-    local err = failure(http.get, origin.url .. "/", { proxy = server.urls[3] })
+  it("speaks TLS with a proxy, and trusts none that it cannot verify", function()
+    local url = server.urls[3]
+    assert.equal(origin.url:match("//(.*)"), get(origin.url .. "/", url):json().host)
+    local err = failure(http.get, origin.url .. "/", { proxy = url })
     assert.is_true(rille.is_error(err, "ETLS"), tostring(err))
+    assert.equal(url, err.proxy)
   end)
 end)
 
@@ -192,8 +203,11 @@ describe("rille.http through a SOCKS proxy", function()
   end)
 
   it("says that a name is not known, by itself or by the proxy", function()
-    fails("ENOTFOUND EPROXY", "http://nosuch.invalid/", "socks5://" .. address)
-    fails("EPROXY", "http://nosuch.invalid/", "socks5h://" .. address)
+    for _, url in ipairs { "http://nosuch.invalid/", "https://nosuch.invalid/" } do
+      local err = fails("ENOTFOUND", url, "socks5://" .. address)
+      assert.same({ ("GET %s: cannot resolve the host name"):format(url) }, { tostring(err), err.proxy })
+      blames("EPROXY", url, "socks5h://" .. address)
+    end
   end)
 
   it("keeps connections, and runs many at once", function()
@@ -213,16 +227,18 @@ describe("rille.http through a SOCKS proxy", function()
     for _, scheme in ipairs { "socks5", "socks5h" } do
       local url = ("%s://us%%3Aer:secret@%s"):format(scheme, guarded)
       assert.equal("small", get(plain .. "/small", url):text())
-      fails("EPROXY", plain .. "/small", ("%s://us%%3Aer:secret2@%s"):format(scheme, guarded))
-      fails("EPROXY", secure .. "/small", ("%s://%s"):format(scheme, guarded))
+      blames("EPROXY", plain .. "/small", ("%s://us%%3Aer:secret2@%s"):format(scheme, guarded))
+      blames("EPROXY", secure .. "/small", ("%s://%s"):format(scheme, guarded))
     end
   end)
 
   it("reports what the proxy could not reach, and what is no proxy", function()
     for _, scheme in ipairs { "socks5", "socks5h" } do
-      fails("EPROXY", "http://127.0.0.1:1/", scheme .. "://" .. address)
-      fails("EPROXY", plain .. "/small", scheme .. "://u:secret@" .. plain:match("//(.*)"))
-      fails("ECONNREFUSED", plain .. "/small", scheme .. "://u:secret@127.0.0.1:1")
+      has(blames("EPROXY", "http://127.0.0.1:1/", scheme .. "://" .. address), "refused")
+      has(blames("EPROXY", plain .. "/small", scheme .. "://u:secret@" .. plain:match("//(.*)")),
+        "does not speak SOCKS")
+      blames("ECONNREFUSED", plain .. "/small", scheme .. "://u:secret@127.0.0.1:1")
+      blames("ENOTFOUND", plain .. "/small", scheme .. "://u:secret@nosuch.invalid")
     end
   end)
 end)
@@ -296,13 +312,14 @@ describe("rille.http through a proxy at fault", function()
 
   it("takes no broken tunnel for a connection", function()
     for name, codes in pairs {
-      nothing = "EPROXY EPROTO", reset = "ECONNRESET", ["cut-line"] = "EPROXY EPROTO",
-      ["cut-head"] = "EPROXY EPROTO", ["cut-interim"] = "EPROXY EPROTO", garbage = "EPROXY EPROTO",
-      ["bad-status"] = "EPROXY EPROTO", ["long-line"] = "EPROXY EPROTO", moved = "EPROXY EPROTO",
-      ["endless-head"] = "EPROXY EPROTO ETOOBIG", ["endless-interim"] = "EPROXY EPROTO",
+      nothing = "EPROXY", reset = "ECONNRESET", ["cut-line"] = "EPROXY",
+      ["cut-head"] = "EPROXY", ["cut-interim"] = "EPROXY", garbage = "EPROXY",
+      ["bad-status"] = "EPROXY", ["long-line"] = "EPROXY", moved = "EPROXY",
+      ["endless-head"] = "EPROXY ETOOBIG", ["endless-interim"] = "EPROXY",
       ["cut-body"] = "ETLS ECONNRESET EPROTO", close = "ETLS ECONNRESET EPROTO",
     } do
-      fails(codes, ("https://%s.invalid/"):format(name), via)
+      local err = fails(codes, ("https://%s.invalid/"):format(name), via)
+      if err.code == "EPROXY" then assert.equal((via:gsub("secret", "***")), err.proxy) end
     end
   end)
 
