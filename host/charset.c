@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <iconv.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "box.h"
@@ -146,10 +147,21 @@ static int utf8_length(const unsigned char *p, size_t n) {
   return more + 1;
 }
 
+/* True if the eight bytes at p are ASCII. */
+static bool is_ascii(const char *p) {
+  uint64_t bytes;
+  memcpy(&bytes, p, sizeof bytes);
+  return (bytes & UINT64_C(0x8080808080808080)) == 0;
+}
+
 /* The length of the valid beginning. */
 static size_t utf8_valid(const char *p, size_t n) {
   size_t i = 0;
   while (i < n) {
+    if (n - i >= 8 && is_ascii(p + i)) {
+      i += 8;
+      continue;
+    }
     int length = utf8_length((const unsigned char *)p + i, n - i);
     if (length <= 0)
       break;
@@ -330,11 +342,20 @@ static int l_open(lua_State *L) {
   return 1;
 }
 
+/* is_utf8(text) -> boolean: it is valid, without a byte order mark; decoded it is itself */
+static int l_is_utf8(lua_State *L) {
+  size_t n;
+  const char *p = luaL_checklstring(L, 1, &n);
+  bool marked = n >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0;
+  lua_pushboolean(L, !marked && utf8_valid(p, n) == n);
+  return 1;
+}
+
 static const luaL_Reg methods[] = {{"decode", l_decode}, {NULL, NULL}};
 
 static const luaL_Reg meta[] = {{"__gc", l_gc}, {NULL, NULL}};
 
-static const luaL_Reg lib[] = {{"open", l_open}, {NULL, NULL}};
+static const luaL_Reg lib[] = {{"open", l_open}, {"is_utf8", l_is_utf8}, {NULL, NULL}};
 
 int luaopen_rille_charset(lua_State *L) {
   rille_class(L, DECODER, meta, methods);

@@ -104,6 +104,17 @@ describe("rille.host.charset", function()
     assert.equal("a\0b", decode("utf-8", "a\0b"))
   end)
 
+  it("knows texts that are UTF-8 already", function()
+    local is_utf8 = require("rille.host.charset").is_utf8
+    for _, text in ipairs { "", "a", ("a"):rep(100), "\u{E9}\u{20AC}\u{1F600}", "x\u{FEFF}", "\0" } do
+      for pad = 0, 9 do assert.is_true(is_utf8(("."):rep(pad) .. text)) end
+    end
+    for _, text in ipairs { "\xE9", "a\xE2\x82", "\xED\xA0\x80", "\xFF\xFE", "\xC0\x80" } do
+      for pad = 0, 9 do assert.is_false(is_utf8(("."):rep(pad) .. text .. ("."):rep(9 - pad))) end
+    end
+    assert.is_false(is_utf8("\u{FEFF}x"))
+  end)
+
   it("does not know what is no charset", function()
     for _, label in ipairs {
       "", " ", "none", "utf-8//TRANSLIT", "utf-8,x", "a/b", "../x", "utf\0", "char", "INTERNAL", "WCHAR_T",

@@ -7,7 +7,7 @@
 
 local decode = require "rille.stream.decode"
 local http_fault = require "rille.http_fault"
-local open = require("rille.host.charset").open
+local host = require "rille.host.charset"
 local parameters = require "rille.http_parameters"
 
 local http_charset = {}
@@ -21,14 +21,28 @@ local function is_text(kind)
   return kind:find("^text/") ~= nil or kind == "application/xml" or kind:find("%+xml$") ~= nil
 end
 
--- The decoder of a response; nil if its bytes are text as they are.
-local function decoder_of(res)
-  local kind = res.headers["content-type"]
-  if not kind then return nil end
+local last_kind, last_label -- responses that follow each other are often of one type
+
+-- What a content type says of the charset: a label; true if a byte order mark alone counts; nil: nothing.
+local function label_of(kind)
+  if kind == last_kind then return last_label end
   local at = kind:find(";", 1, true)
-  local label = at and parameters(kind, at).charset
-  if not label then return is_text(kind) and open() or nil end
-  return open(label) or error(http_fault.unknown_charset(res, label), 0)
+  local label = at and parameters(kind, at).charset or is_text(kind) or nil
+  last_kind, last_label = kind, label
+  return label
+end
+
+-- The decoder of a response; nil if its bytes are text as they are.
+local function decoder_of(res, label)
+  if not label then return nil end
+  if label == true then return host.open() end
+  return host.open(label) or error(http_fault.unknown_charset(res, label), 0)
+end
+
+-- True for a text that most labels leave as it is.
+local function is_itself(bytes, label)
+  if label == true then return not bytes:find("^[\xEF\xFE\xFF]") end
+  return label and label:lower() == "utf-8" and host.is_utf8(bytes)
 end
 
 --- The text that bytes of a response are, in UTF-8.
@@ -36,7 +50,9 @@ end
 ---@param bytes string all of the body
 ---@return string
 function http_charset.text(res, bytes)
-  local decoder = decoder_of(res)
+  local label = label_of(res.headers["content-type"] or "")
+  if is_itself(bytes, label) then return bytes end
+  local decoder = decoder_of(res, label)
   return decoder and decoder:decode(bytes, true) or bytes
 end
 
@@ -59,7 +75,7 @@ end
 ---@param res rille.http.StreamedResponse
 ---@return fun(pieces: rille.Stream): rille.Stream
 function http_charset.reader(res)
-  local decoder = decoder_of(res)
+  local decoder = decoder_of(res, label_of(res.headers["content-type"] or ""))
   if not decoder then return function(pieces) return pieces end end
   return function(pieces)
     return (decode("text", pieces, setmetatable({ decoder = decoder }, Pieces)))

@@ -68,9 +68,6 @@ function server:sent(name, header)
   return list
 end
 
---- How many other connections are open.
-function server:open() return tonumber(http.get(self.url .. "/open"):bytes()) end
-
 function server:close() self.running:close() end
 server.__close = server.close
 

@@ -2,7 +2,7 @@
 # Prints "port N" and serves until it is killed. "PUT /script/NAME" takes the answers to the requests of /NAME, with
 # a line "--next--" between them, and forgets the requests so far: each is a line, which says what follows it (close,
 # keep, stall, reset), and the bytes that are sent. The last one is said again and again. "GET /requests/NAME" gives
-# the heads of the requests so far, with NUL between them; "GET /open" how many other connections are open.
+# the heads of the requests so far, with NUL between them.
 use strict;
 use warnings;
 use IO::Select;
@@ -32,7 +32,6 @@ sub answer {
     return plain('');
   }
   return plain(join "\0", @{ $requests{$1} // [] }) if $path =~ m{^/requests/(\w+)$};
-  return plain($select->count - 2) if $path eq '/open';
   my ($name) = $path =~ m{^/(\w+)};
   my $list = $answers{ $name // '' } or return ('keep', "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
   push @{ $requests{$name} }, $head;
