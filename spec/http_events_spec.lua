@@ -233,6 +233,25 @@ describe("http.events", function()
     end
   end)
 
+  it("ends when its client is closed while it waits", function()
+    clock:close()
+    local url = server:script("a", events "retry: 100000\n\n")
+    local client = http.client()
+    local stream = client:events(url)
+    local reader = begin(stream, 1)
+    assert.is_true(expect.eventually(function()
+      for _, entry in ipairs(rille.tasks()) do
+        if entry.task == reader and entry.waits_for == "the next try of a request" then return true end
+      end
+      return false
+    end))
+    client:close()
+    local ok, err = reader:await()
+    assert.is_false(ok)
+    assert.is_true(rille.is_error(err, "ECANCELED"))
+    assert.equal(("GET %s: the client was closed"):format(url), tostring(err))
+  end)
+
   it("gives its connection back when the loop is left", function()
     local url = server:script("a", { "stall", open_ended "data: 1\n\ndata: 2\n\n" })
     local client <close> = http.client { max_connections = 1 }

@@ -14,7 +14,6 @@ local http_options = require "rille.http_options"
 local http_request = require "rille.http_request"
 local misuse = require "rille.host.misuse"
 local new_parser = require "rille.sse_parser"
-local sleep = require("rille.host.timer").sleep
 local task = require "rille.host.task"
 require "rille.stream" -- gives generators the operators
 
@@ -130,7 +129,11 @@ local function pause(self)
   local seconds = math.min(reconnect.max, reconnect.backoff * 2.0 ^ math.min(self.paused, 64))
   if retry then seconds = self.paused == 0 and retry or math.max(retry, seconds) end
   self.paused = self.paused + 1
-  sleep(math.min(seconds * (1 + math.random() / 2), LONGEST))
+  seconds = math.min(seconds * (1 + math.random() / 2), LONGEST)
+  -- Who closes the client wakes it.
+  if self.client.pauses:wait(seconds) then
+    error(http_fault.closed { method = self.options.method, url = self.url }, 0)
+  end
 end
 
 -- Yields the events of one response. Returns true if there is nothing more to connect to.

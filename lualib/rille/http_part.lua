@@ -10,6 +10,8 @@ local file = require "rille.host.file"
 local json = require "rille.json"
 local misuse = require "rille.host.misuse"
 
+local seconds_of = require("rille.host.http").date
+
 local NOTE_SIZE <const> = 4096
 local EISDIR <const> = 21
 
@@ -41,24 +43,12 @@ local function sum_of(url)
   return ("%016x"):format(sum)
 end
 
-local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10,
-  Nov = 11, Dec = 12 }
-
--- The seconds of a date of HTTP, from an origin of their own; nil if it is none.
-local function seconds_of(date)
-  local day, month, year, hour, min, sec = (date or ""):match(
-    "^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
-  if not MONTHS[month] then return nil end
-  return os.time {
-    year = year, month = MONTHS[month], day = day, hour = hour, min = min, sec = sec, isdst = false,
-  }
-end
 
 -- What a later request can tell by that the body is the same, byte for byte; nil if nothing (RFC 9110, 8.8).
 local function validator_of(res)
   local tag, date = res.headers.etag, res.headers["last-modified"]
   if tag then return tag:find('^"[^"%c]*"$') and tag or nil end
-  local changed, sent = seconds_of(date), seconds_of(res.headers.date)
+  local changed, sent = seconds_of(date or ""), seconds_of(res.headers.date or "")
   return changed and sent and sent - changed >= 60 and date or nil
 end
 
