@@ -141,8 +141,8 @@ describe("proxies of rille.http", function()
     expect.has(err, "certificate")
     for _, url in ipairs { base, server.urls[1] } do -- a proxy that does no TLS
       local _ <close>, address = scripted.start("HTTP/1.1 400 No\\r\\n\\r\\n")
-      proxy = "https://" .. address
-      assert.equal(proxy, fails("ETLS", url, proxy, "TLS handshake failed").proxy)
+      local plain = "https://" .. address
+      assert.equal(plain, fails("ETLS", url, plain, "TLS handshake failed").proxy)
     end
     assert.equal(200, http.get(base .. "/index.html", { proxy = proxy, tls = { ca = keys.ca } }).status)
   end)
