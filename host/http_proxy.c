@@ -123,18 +123,23 @@ static bool is_refused(const struct rille_transfer *t, long *status) {
   return false;
 }
 
-/* Results of a connection that broke, or of TLS with the proxy. */
+/* Results of a connection that broke or stood still, or of TLS with the proxy. Of what comes behind a SOCKS proxy
+ * libcurl tells nothing; that it takes too long to connect is told with the proxy. */
 static bool is_break(CURLcode code, const char *proxy) {
   bool tls = code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION;
+  if (code == CURLE_OPERATION_TIMEDOUT)
+    return true;
+  if (strncasecmp(proxy, "socks", 5) == 0)
+    return false;
   return code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING ||
          (tls && strncasecmp(proxy, "https:", 6) == 0);
 }
 
-/* The connection to an HTTP proxy failed before it led anywhere. Whose it was only its port tells. */
+/* The connection to a proxy failed before it led anywhere. Whose it was only its port tells. */
 static bool is_cut_off(const struct rille_transfer *t, const char *proxy) {
   long status = 0, port = 0;
   const char *url = rille_transfer_url(t);
-  if (proxy == NULL || url == NULL || !is_break(t->code, proxy) || strncasecmp(proxy, "socks", 5) == 0 ||
+  if (proxy == NULL || url == NULL || !is_break(t->code, proxy) ||
       (t->status != 0 && t->status / 100 != 3))
     return false;
   (void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &status);
@@ -156,15 +161,14 @@ bool rille_proxy_is_to_blame(const struct rille_transfer *t, struct rille_proxy_
     f->text = answer_of(t);
   else if (is_refused(t, &f->status))
     f->text = "the proxy refused";
-  else if (begins(t->detail, "Proxy CONNECT aborted due to timeout"))
-    f->code = NULL;
-  else if (begins(t->detail, "Proxy CONNECT aborted"))
+  else if (t->code != CURLE_OPERATION_TIMEDOUT && begins(t->detail, "Proxy CONNECT aborted"))
     f->text = "the proxy closed the connection";
   else if (begins(t->detail, "CONNECT response too large") || begins(t->detail, "Invalid response header") ||
            begins(t->detail, "CONNECT tunnel failed")) /* without a status */
     f->text = "the proxy's answer is not valid";
   else if (t->code == CURLE_COULDNT_RESOLVE_PROXY || is_nameless(t, f->url) || is_cut_off(t, f->url) ||
-           (t->code == CURLE_COULDNT_CONNECT && f->url != NULL && names(t->detail, f->url)))
+           ((t->code == CURLE_COULDNT_CONNECT || t->code == CURLE_OPERATION_TIMEDOUT) && f->url != NULL &&
+            names(t->detail, f->url)))
     f->code = NULL;
   else
     return false;

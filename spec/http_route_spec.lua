@@ -123,6 +123,25 @@ describe("proxies of rille.http", function()
     assert.is_nil(err.proxy) -- there is none
   end)
 
+  it("that do not answer are told with the time-out", function()
+    for _, scheme in ipairs { "http", "https", "socks4", "socks5h" } do
+      local _ <close>, address = scripted.start("|") -- it reads, says nothing, and reads on
+      local err = expect.caught(http.get, "https://127.0.0.1:1/",
+        { proxy = scheme .. "://me:secret@" .. address, timeout = { connect = 0.05 } })
+      assert.same({ "ETIMEDOUT", "connect" }, { err.code, err.phase })
+      assert.equal(scheme .. "://me:***@" .. address, err.proxy)
+    end
+  end)
+
+  it("whose URL is no URL are told without their password", function()
+    for _, rest in ipairs { "127.0.0.1:99999", "[::1", "a b:1", "" } do
+      local err = expect.caught(http.get, base, { proxy = "http://me:secret@" .. rest })
+      assert.equal("EPROXY", err.code)
+      expect.has(err, "the proxy's URL cannot be used")
+      assert.is_nil(tostring(err):find("secret", 1, true))
+    end
+  end)
+
   it("that cannot reach the server are told apart from it", function()
     local closed = free_port()
     local _ <close>, address = proxies.socks()
