@@ -25,6 +25,7 @@ struct rille_jar {
   CURLSH *share;
   CURL *easy;
   char *path;                /* NULL: in memory */
+  uint32_t keepers;          /* besides who opened it */
   struct rille_buffer saved; /* what the file has, as rille_jar_save would write it */
 };
 
@@ -214,7 +215,16 @@ CURLcode rille_jar_serve(struct rille_jar *jar, CURL *easy) {
 
 const char *rille_jar_path(const struct rille_jar *jar) { return jar->path; }
 
+struct rille_jar *rille_jar_keep(struct rille_jar *jar) {
+  jar->keepers++;
+  return jar;
+}
+
 void rille_jar_free(struct rille_jar *jar) {
+  if (jar->keepers > 0) {
+    jar->keepers--;
+    return;
+  }
   if (jar->easy != NULL)
     curl_easy_cleanup(jar->easy);
   if (jar->share != NULL)

@@ -1,9 +1,10 @@
 /* cookie_jar.h -- the cookies of a client, in memory or in a file. No Lua.
  * Model:  libcurl's cookie engine (RFC 6265, public suffixes by libpsl), in a share handle that the easy handles
- *         of one pool use. The file has Netscape's format, as curl and wget have it; it is read when the jar
+ *         of the pools of one client use. The file has Netscape's format, as curl and wget have it; it is read when the jar
  *         is opened, and written when it is saved, to a temporary file that takes its place. A file that is not
  *         there is empty; session cookies are kept in it as well.
- * Owner:  who opens a jar frees it, after all easy handles that use it are gone.
+ * Owner:  who opens a jar frees it, and so does who keeps it, after their easy handles that use it are gone; the
+ *         last of them ends it.
  * Errors: libuv statuses. A file that has anything but cookies is refused: it would be overwritten. */
 #ifndef RILLE_COOKIE_JAR_H
 #define RILLE_COOKIE_JAR_H
@@ -24,6 +25,9 @@ int rille_jar_save(struct rille_jar *jar);
 
 /* NULL: it is in memory. */
 const char *rille_jar_path(const struct rille_jar *jar);
+
+/* One more is to free it. Returns the jar. */
+struct rille_jar *rille_jar_keep(struct rille_jar *jar);
 
 void rille_jar_free(struct rille_jar *jar);
 

@@ -126,7 +126,7 @@ static int l_stream(lua_State *L) {
   return rille_stream_start(L, ARG_OP, t, &request);
 }
 
-/* cookies = nil | true | path */
+/* cookies = nil | true | path | a pool that has them */
 static const char *check_cookies(lua_State *L, int arg, bool *wanted) {
   *wanted = lua_toboolean(L, arg);
   if (lua_type(L, arg) != LUA_TSTRING)
@@ -136,6 +136,14 @@ static const char *check_cookies(lua_State *L, int arg, bool *wanted) {
   if (length == 0 || strlen(path) != length)
     (void)rille_error(L, "bad option 'cookies' (not a path)");
   return path;
+}
+
+/* Gives a pool the jar of that at `arg`, if it has one. */
+static void share_jar(lua_State *L, struct rille_pool *pool, int arg) {
+  struct rille_pool **box = luaL_checkudata(L, arg, POOL);
+  struct rille_jar *jar = *box != NULL ? rille_pool_jar(*box) : NULL;
+  if (jar != NULL)
+    rille_pool_use_jar(pool, rille_jar_keep(jar));
 }
 
 /* Opens the jar of a pool, or raises an error object. */
@@ -165,21 +173,28 @@ static int close_pool(struct rille_pool *pool) {
   return jar != NULL ? rille_jar_save(jar) : 0;
 }
 
-/* pool([max_connections], [max_per_host], [cookies]) -> pool; 0: no limit */
+/* pool([max_connections], [max_per_host], [cookies], [http_version]) -> pool; 0: no limit */
 static int l_pool(lua_State *L) {
+  static const char *const versions[] = {"1.1", "auto", "2", NULL};
   lua_Integer connections = luaL_optinteger(L, 1, 0);
   lua_Integer per_host = luaL_optinteger(L, 2, 0);
   luaL_argcheck(L, connections >= 0 && connections <= INT32_MAX, 1, "out of range");
   luaL_argcheck(L, per_host >= 0 && per_host <= INT32_MAX, 2, "out of range");
   bool cookies;
   const char *path = check_cookies(L, 3, &cookies);
+  const struct rille_pool_options options = {
+      .max_connections = (long)connections,
+      .max_per_host = (long)per_host,
+      .http = (enum rille_http_version)luaL_checkoption(L, 4, "1.1", versions)};
   struct rille_pool **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, POOL);
-  *box = rille_pool_new(&rille_of(L)->loop, &calls_of_pool, (long)connections, (long)per_host);
+  *box = rille_pool_new(&rille_of(L)->loop, &calls_of_pool, &options);
   if (*box == NULL)
     return luaL_error(L, "not enough memory");
-  if (cookies)
+  if (lua_isuserdata(L, 3))
+    share_jar(L, *box, 3);
+  else if (cookies)
     open_jar(L, *box, path);
   return 1;
 }

@@ -55,8 +55,8 @@ static const struct entry results[] = {
     {CURLE_WEIRD_SERVER_REPLY, "EPROTO", "not a valid HTTP response"},
     {CURLE_UNSUPPORTED_PROTOCOL, "EPROTO", "not a valid HTTP response"},
     {CURLE_BAD_CONTENT_ENCODING, "EPROTO", "the transfer coding is corrupt"},
-    {CURLE_HTTP2, "EPROTO", "HTTP/2 error"},
-    {CURLE_HTTP2_STREAM, "EPROTO", "HTTP/2 stream error"},
+    {CURLE_HTTP2, "EPROTO", "the HTTP/2 connection ended before the response"},
+    {CURLE_HTTP2_STREAM, "EPROTO", "the server broke off the response"},
     {CURLE_RECV_ERROR, "EPROTO", "receiving failed"},
     {CURLE_SEND_ERROR, "EPROTO", "sending failed"},
     {CURLE_SSL_CONNECT_ERROR, "ETLS", "TLS handshake failed"},
@@ -197,6 +197,8 @@ static void by_result(struct failure *f, const struct rille_transfer *t) {
   f->code = e != NULL ? e->code : "EIO";
   f->text = e != NULL ? e->text : curl_easy_strerror(t->code);
   f->detail = strcmp(f->code, "EPROTO") == 0 || is_tls(t->code) || e == NULL ? t->detail : NULL;
+  if (t->code == CURLE_PARTIAL_FILE && t->status < 200) /* over HTTP/2 */
+    f->text = "the connection was closed before the response";
   if (t->code == CURLE_PARTIAL_FILE || t->code == CURLE_GOT_NOTHING)
     f->detail = NULL; /* it says the same */
 }

@@ -25,7 +25,8 @@
 
 enum {
   IDLE_TRANSFERS = 256,        /* kept for the next request */
-  KEPT_CONNECTIONS = 1024
+  KEPT_CONNECTIONS = 1024,
+  TRIES = 2                    /* to send a request again */
 };
 
 static const double NEVER = 1e300;
@@ -45,6 +46,8 @@ struct rille_pool {
   double armed_at;       /* when the timer fires; NEVER: it is not running */
   double curl_at;        /* when libcurl wants to be called */
   double scan_at;        /* when the next of our own time-outs may be due */
+  uint32_t apart;        /* transfers whose connections are not to be shared */
+  enum rille_http_version http;
   bool in_timer;
   bool closed;
   bool held;             /* whoever made it has not let go */
@@ -97,6 +100,29 @@ static void scan_by(struct rille_pool *pool, double at) {
   }
 }
 
+/* --- streams of HTTP/2 --- */
+
+enum { SHARED_STREAMS = 100 }; /* libcurl's default */
+
+/* While a body is read as it comes, every new request takes a connection that no other uses. On a shared
+ * one, libcurl 7.88 would go on to read for the others and keep up to 32 MiB of the stream that is
+ * paused; what it has kept when that is aborted, it would give to the next transfer of the handle. */
+static void part(struct rille_transfer *t) {
+  struct rille_pool *pool = t->pool;
+  t->apart = true;
+  if (pool->apart++ == 0) /* it fails only inside a libcurl callback */
+    (void)curl_multi_setopt(pool->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, 1L);
+}
+
+static void rejoin(struct rille_transfer *t) {
+  struct rille_pool *pool = t->pool;
+  if (!t->apart)
+    return;
+  t->apart = false;
+  if (--pool->apart == 0)
+    (void)curl_multi_setopt(pool->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)SHARED_STREAMS);
+}
+
 /* --- ends --- */
 
 static void easy_drop(struct rille_transfer *t) {
@@ -107,6 +133,7 @@ static void easy_drop(struct rille_transfer *t) {
   (void)curl_multi_remove_handle(pool->multi, t->easy);
   t->added = false;
   rille_sockets_pause(t->sockets, &t->paused, false);
+  rejoin(t);
   if (--pool->busy_count == 0)
     uv_unref((uv_handle_t *)&pool->timer);
 }
@@ -164,6 +191,41 @@ static void finish(struct rille_transfer *t, enum rille_transfer_end end) {
   pool->calls->on_done(t);
 }
 
+/* Nothing is known of a response. */
+static void forget_response(struct rille_transfer *t) {
+  rille_buffer_clear(&t->head);
+  rille_buffer_clear(&t->body);
+  rille_buffer_clear(&t->trail);
+  t->code = CURLE_OK;
+  t->status = 0;
+  t->version = 0;
+  t->hops = 0;
+  t->detail[0] = '\0';
+  t->length = -1;
+  t->head_total = 0;
+  t->moved = 0;
+  t->codings = (struct rille_codings){.count = 0};
+  t->coded = false;
+  t->chunked = false;
+  t->head_open = false;
+}
+
+/* When the server lets go of an HTTP/2 connection while another of its streams is aborted, libcurl 7.88
+ * may fail a stream that has done nothing, where it would have sent the request again otherwise. It is
+ * sent again here if that can do no harm. */
+static bool again(struct rille_transfer *t) {
+  bool safe = t->shape == RILLE_SHAPE_GET || t->shape == RILLE_SHAPE_HEAD;
+  if (t->code != CURLE_HTTP2 || t->end != RILLE_END_NONE || !safe || t->head_done ||
+      t->tries == TRIES)
+    return false;
+  t->tries++;
+  (void)curl_multi_remove_handle(t->pool->multi, t->easy);
+  if (curl_multi_add_handle(t->pool->multi, t->easy) != CURLM_OK)
+    return false; /* it cannot be in another */
+  forget_response(t);
+  return true;
+}
+
 /* Reads the completions. A user's on_done may remove transfers: their messages go with them. */
 static void drain(struct rille_pool *pool) {
   int left = 0;
@@ -176,7 +238,8 @@ static void drain(struct rille_pool *pool) {
     if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t) != CURLE_OK || t == NULL)
       continue;
     t->code = code;
-    finish(t, rille_receive_judge(t));
+    if (!again(t))
+      finish(t, rille_receive_judge(t));
   }
 }
 
@@ -192,6 +255,8 @@ static void tell(struct rille_pool *pool) {
     list_remove(&t->news);
     if (t->head_done && !t->head_told) {
       t->head_told = true;
+      if (t->version < 20)
+        rejoin(t);
       collect(t);
       pool->calls->on_head(t);
     } else {
@@ -352,6 +417,8 @@ void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_
     return;
   }
   t->added = true;
+  if (t->once || (request->stream && pool->http != RILLE_HTTP_1_1))
+    part(t);
   if (pool->busy_count++ == 0)
     uv_ref((uv_handle_t *)&pool->timer);
   if (request->total_timeout > 0) {
@@ -369,6 +436,7 @@ static struct rille_transfer *transfer_new(struct rille_pool *pool) {
   t->pool = pool;
   t->sockets = &pool->sockets;
   t->jar = pool->jar;
+  t->http = pool->http;
   t->type_node = -1;
   t->length = -1;
   list_init(&t->link);
@@ -404,39 +472,29 @@ void rille_transfer_release(struct rille_transfer *t) {
   struct rille_pool *pool = t->pool;
   /* An easy handle never forgets the errno of a failure. */
   bool spoilt = t->code != CURLE_OK || t->os_error != 0;
+  /* One whose HTTP/2 connection went on with others keeps its receive buffer, and refuses the size when it
+   * is set back. */
+  spoilt = spoilt || (t->seldom && t->http != RILLE_HTTP_1_1);
   if (pool->closed || spoilt || pool->idle_count >= IDLE_TRANSFERS) {
     transfer_destroy(t);
     pool_reap(pool);
     return;
   }
-  rille_buffer_clear(&t->head);
-  rille_buffer_clear(&t->body);
-  rille_buffer_clear(&t->trail);
+  forget_response(t);
   rille_buffer_clear(&t->lines);
   t->owner = NULL;
   t->end = RILLE_END_NONE;
-  t->code = CURLE_OK;
   t->os_error = 0;
-  t->status = 0;
-  t->version = 0;
-  t->hops = 0;
-  t->detail[0] = '\0';
   t->node_count = 0;
   t->type_node = -1;
-  t->length = -1;
-  t->head_total = 0;
   t->total_at = 0;
   t->idle_at = 0;
-  t->moved = 0;
   t->received = 0;
   rille_decoder_end(t->decoder);
-  t->codings = (struct rille_codings){.count = 0};
-  t->coded = false;
-  t->chunked = false;
-  t->head_open = false;
   t->own_expect = t->own_accept = false;
   t->cookie.length = 0;
   rille_access_clear(t);
+  t->tries = 0;
   if (t->streamed)
     forget_stream(t);
   list_remove(&t->link);
@@ -515,17 +573,18 @@ const char *rille_transfer_url(const struct rille_transfer *t) {
 
 /* --- pools --- */
 
-static bool set_multi(struct rille_pool *pool, long max_connections, long max_per_host) {
+static bool set_multi(struct rille_pool *pool, const struct rille_pool_options *options) {
   CURLM *m = pool->multi;
   return rille_sockets_serve_multi(&pool->sockets, m) &&
          curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_curl_timer) == CURLM_OK &&
          curl_multi_setopt(m, CURLMOPT_TIMERDATA, pool) == CURLM_OK &&
-         curl_multi_setopt(m, CURLMOPT_MAX_TOTAL_CONNECTIONS, max_connections) == CURLM_OK &&
-         curl_multi_setopt(m, CURLMOPT_MAX_HOST_CONNECTIONS, max_per_host) == CURLM_OK &&
+         curl_multi_setopt(m, CURLMOPT_MAX_TOTAL_CONNECTIONS, options->max_connections) == CURLM_OK &&
+         curl_multi_setopt(m, CURLMOPT_MAX_HOST_CONNECTIONS, options->max_per_host) == CURLM_OK &&
          /* libcurl's default, four times the transfers now in flight, would close connections
           * whenever many of them end together. */
          curl_multi_setopt(m, CURLMOPT_MAXCONNECTS,
-                           max_connections > 0 ? max_connections : (long)KEPT_CONNECTIONS) ==
+                           options->max_connections > 0 ? options->max_connections
+                                                        : (long)KEPT_CONNECTIONS) ==
              CURLM_OK;
 }
 
@@ -546,7 +605,7 @@ static CURLM *multi_new(void) {
 }
 
 struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls *calls,
-                                  long max_connections, long max_per_host) {
+                                  const struct rille_pool_options *options) {
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
     return NULL;
   struct rille_pool *pool = calloc(1, sizeof *pool);
@@ -560,12 +619,13 @@ struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls
       .loop = loop, .pool = pool, .on_ready = on_socket_ready, .on_closed = on_sockets_closed};
   pool->multi = multi;
   pool->calls = calls;
+  pool->http = options->http;
   pool->armed_at = pool->curl_at = pool->scan_at = NEVER;
   list_init(&pool->idle);
   list_init(&pool->busy);
   list_init(&pool->ended);
   list_init(&pool->news);
-  if (!set_multi(pool, max_connections, max_per_host) || uv_timer_init(loop, &pool->timer) != 0) {
+  if (!set_multi(pool, options) || uv_timer_init(loop, &pool->timer) != 0) {
     (void)curl_multi_cleanup(multi); /* a multi handle that was never used */
     free(pool);
     curl_global_cleanup();

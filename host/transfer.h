@@ -75,6 +75,13 @@ enum rille_transfer_shape {
   RILLE_SHAPE_OTHER_BODY
 };
 
+/* Which version of HTTP the requests of a pool are sent with. */
+enum rille_http_version {
+  RILLE_HTTP_1_1,
+  RILLE_HTTP_AUTO, /* HTTP/2 over TLS, if the server offers it */
+  RILLE_HTTP_2     /* that, and without TLS HTTP/2 without asking */
+};
+
 struct rille_transfer_request {
   const char *method;
   const char *url;
@@ -126,6 +133,7 @@ struct rille_transfer {
   long idle_ms;
   curl_off_t moved;                 /* bytes moved when last seen */
   long connect_timeout, max_redirects; /* as set on the easy handle */
+  enum rille_http_version http;     /* the pool's */
   enum rille_transfer_shape shape;
   struct rille_codings codings;     /* of the last response */
   bool seldom;                      /* seldom options are set on the easy handle */
@@ -135,6 +143,10 @@ struct rille_transfer {
   bool coded;                       /* its body is to be decoded */
   bool own_expect;                  /* the caller gave an Expect header */
   bool own_accept;                  /* the caller gave an Accept-Encoding header */
+  bool apart;                       /* counted in the pool's `apart` */
+  bool waits;                       /* as set on the easy handle: for a connection to share */
+  bool once;                        /* and: its connection is of no use to others */
+  uint8_t tries;                    /* how often it was sent again */
   /* Of a request with access of its own. */
   struct rille_sockets *sockets;    /* the pool's */
   struct curl_slist *connect_to;    /* libcurl borrows it */
@@ -163,9 +175,14 @@ struct rille_pool_calls {
   void (*on_done)(struct rille_transfer *t);
 };
 
-/* Makes a pool; `calls` stays the caller's. Limits of 0 are none. NULL when out of memory. */
+struct rille_pool_options {
+  long max_connections, max_per_host; /* 0: no limit */
+  enum rille_http_version http;
+};
+
+/* Makes a pool; `calls` stays the caller's. NULL when out of memory. */
 struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls *calls,
-                                  long max_connections, long max_per_host);
+                                  const struct rille_pool_options *options);
 
 /* The pool keeps cookies in the jar, and frees it when it is freed itself. Before the first transfer. */
 void rille_pool_use_jar(struct rille_pool *pool, struct rille_jar *jar);

@@ -10,6 +10,7 @@ local find_otherwise = require "rille.json_pointer"
 local http_charset = require "rille.http_charset"
 local http_fault = require "rille.http_fault"
 local http_options = require "rille.http_options"
+local http_pools = require "rille.http_pools"
 local http_request = require "rille.http_request"
 local http_retry = require "rille.http_retry"
 local json = require "rille.json"
@@ -49,6 +50,8 @@ local http = {}
 ---@field bearer? string a token
 ---@field netrc? boolean|string credentials from the user's .netrc, or from this file; by default false
 ---@field user_agent? string
+---@field http_version? "1.1"|"auto"|"2" HTTP/1.1 (the default); HTTP/2 where a server offers it over TLS; or
+---  that, and HTTP/2 at once without TLS
 ---@field proxy? string its URL; "": none, whatever the environment says
 ---@field unix_socket? string connect to this path instead of the URL's host
 ---@field resolve? table<string, string> addresses by "host:port", instead of a look-up
@@ -120,7 +123,7 @@ local Response = host.response
 ---@field patch fun(self: rille.http.Client, url: string, options?: rille.http.Options): rille.http.Response
 ---@field delete fun(self: rille.http.Client, url: string, options?: rille.http.Options): rille.http.Response
 ---@field options fun(self: rille.http.Client, url: string, options?: rille.http.Options): rille.http.Response
----@field private pool userdata
+---@field private pools table
 ---@field private base string|nil
 ---@field private headers string[]|nil name, value, name, value ...
 ---@field private query table|nil
@@ -135,8 +138,9 @@ local Client = {}
 
 -- Sends a request, which the host takes in this form, and waits for the response.
 local function perform(client, method, url, headers, body, options, streamed)
-  if not streamed then return client.pool:request(method, url, headers, body, options) end
-  local head, content = client.pool:stream(method, url, headers, body, options)
+  local pool = http_pools.of(client.pools, options and options.http_version)
+  if not streamed then return pool:request(method, url, headers, body, options) end
+  local head, content = pool:stream(method, url, headers, body, options)
   return require("rille.http_stream")(head, content, options and options.max_body)
 end
 
@@ -198,7 +202,7 @@ function http.client(options)
   if options.query then http_request.query(options.query) end -- these raise here, not later
   if defaults then host.check(defaults) end
   return setmetatable({
-    pool = host.pool(options.max_connections, options.max_per_host, options.cookies),
+    pools = http_pools.new(options),
     base = options.base_url,
     headers = options.headers and http_request.headers(options.headers),
     query = options.query,
@@ -247,7 +251,7 @@ end
 function Client:close()
   if self.rate then self.rate:close() end
   self.pauses:wake_all()
-  self.pool:close()
+  http_pools.close(self.pools)
 end
 
 client_meta.__close = Client.close

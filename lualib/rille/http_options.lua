@@ -7,6 +7,7 @@
 
 local misuse = require "rille.host.misuse"
 
+local VERSIONS <const> = { ["1.1"] = true, auto = true, ["2"] = true } -- of HTTP
 local LIMIT <const> = 1e6 -- of seconds
 
 local function set(names)
@@ -21,6 +22,7 @@ local HOST = {
   max_body = { "integer" }, decompress = { "boolean" }, auth = { "table" }, bearer = { "string" },
   user_agent = { "string" }, proxy = { "string" }, unix_socket = { "string" }, tls = { "table" },
   netrc = { "boolean", "string" }, resolve = { "table" }, block_private = { "boolean" },
+  http_version = { "string" },
 }
 local REQUEST = set "headers query json form body retry"
 local CLIENT = set "headers query base_url max_connections max_per_host cookies retry rate"
@@ -53,6 +55,10 @@ end
 
 local function check(options, known)
   if type(options) ~= "table" then misuse("bad options (table expected, got %s)", type(options)) end
+  local version = options.http_version
+  if type(version) == "string" and not VERSIONS[version] then
+    misuse("bad option 'http_version' ('1.1', 'auto' or '2' expected, got '%s')", version)
+  end
   for name, value in pairs(options) do
     if HOST[name] then
       check_type(name, value, HOST[name])

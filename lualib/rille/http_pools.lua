@@ -1,0 +1,56 @@
+--- rille.http_pools: the connections of a client (internal).
+-- Model:  a client has a pool of connections for the version of HTTP that it was made with, and makes another
+--         for each other version that a request asks for. They share cookies and no more, as libcurl 7.88 may
+--         put two requests on one HTTP/1.1 connection at once if it knows the same host to speak HTTP/2.
+-- Owner:  the client; closing it closes them all.
+-- Errors: those of a jar that cannot be opened or saved.
+
+local host = require "rille.host.http"
+
+local http_pools = {}
+
+local DEFAULT <const> = "1.1"
+
+--- What a client holds of its connections.
+---@param options rille.http.ClientOptions
+---@return table
+function http_pools.new(options)
+  local version = options.http_version or DEFAULT
+  local per_host = options.max_per_host
+  return {
+    version = version,
+    limits = { options.max_connections or 0, per_host or 0 },
+    [version] = host.pool(options.max_connections, per_host, options.cookies, version),
+  }
+end
+
+--- The pool for a version of HTTP: the client's own by default. Of a closed client it is a closed one.
+---@param pools table
+---@param version? string
+---@return userdata
+function http_pools.of(pools, version)
+  local pool = pools[version or pools.version]
+  if pool then return pool end
+  if pools.closed then return pools[pools.version] end
+  pool = host.pool(pools.limits[1], pools.limits[2], pools[pools.version], version)
+  pools[version] = pool
+  return pool
+end
+
+local VERSIONS <const> = { "1.1", "auto", "2" }
+
+--- Closes all of them, whether or not the cookies can be saved.
+---@param pools table
+function http_pools.close(pools)
+  pools.closed = true
+  local ok, err = true, nil
+  for _, version in ipairs(VERSIONS) do
+    if pools[version] then
+      local closed, reason = pcall(pools[version].close, pools[version])
+      if not closed then ok, err = false, reason end
+    end
+  end
+  if not ok then error(err, 0) end
+end
+
+return http_pools
