@@ -18,6 +18,7 @@
 #include "http_error.h"
 #include "http_options.h"
 #include "http_response.h"
+#include "http_stats.h"
 #include "http_stream.h"
 #include "lib.h"
 #include "runtime.h"
@@ -220,6 +221,13 @@ static void warn_unsaved(lua_State *L, const struct rille_jar *jar, int status) 
   lua_warning(L, uv_strerror_r(status, text, sizeof text), 0);
 }
 
+/* pool:stats() -> table */
+static int l_stats(lua_State *L) {
+  struct rille_pool **box = luaL_checkudata(L, 1, POOL);
+  rille_stats_push(L, *box);
+  return 1;
+}
+
 /* Nobody waits for this pool any more, or the state is being closed. */
 static int l_gc(lua_State *L) {
   struct rille_pool **box = luaL_checkudata(L, 1, POOL);
@@ -263,7 +271,7 @@ static int l_date(lua_State *L) {
 
 static const luaL_Reg pool_meta[] = {{"__gc", l_gc}, {NULL, NULL}};
 static const luaL_Reg pool_methods[] = {
-    {"request", l_request}, {"stream", l_stream}, {"close", l_close}, {NULL, NULL}};
+    {"request", l_request}, {"stream", l_stream}, {"stats", l_stats}, {"close", l_close}, {NULL, NULL}};
 static const luaL_Reg lib[] = {
     {"pool", l_pool}, {"check", l_check}, {"safe_url", l_safe_url}, {"date", l_date}, {NULL, NULL}};
 

@@ -25,6 +25,7 @@ struct body {
   struct rille_op op; /* first: the owner of the transfer is this op */
   struct rille_transfer *transfer; /* NULL: not started yet, or given back */
   enum state state;
+  const char *where; /* the text of the user value */
 };
 
 static struct body *check_body(lua_State *L) { return luaL_checkudata(L, 1, BODY); }
@@ -71,14 +72,18 @@ void rille_stream_push(lua_State *L, int pool, int method, int url, int upload) 
   rille_op_init(&b->op, &open_class);
   b->transfer = NULL;
   b->state = OPENING;
+  b->where = NULL;
   luaL_setmetatable(L, BODY);
   for (int i = 0; i < UPLOAD; i++) {
     lua_pushvalue(L, kept[i]);
     lua_setiuservalue(L, -2, i + 1);
   }
   rille_push_line(L, L);
+  b->where = lua_tostring(L, -1);
   lua_setiuservalue(L, -2, WHERE);
 }
+
+const char *rille_stream_where(const struct rille_op *op) { return ((const struct body *)op)->where; }
 
 int rille_stream_start(lua_State *L, int index, struct rille_transfer *t,
                        const struct rille_transfer_request *request) {

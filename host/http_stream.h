@@ -11,6 +11,7 @@
 
 #include <lua.h>
 
+#include "fiber.h"
 #include "transfer.h"
 
 /* Registers the class. */
@@ -23,5 +24,8 @@ void rille_stream_push(lua_State *L, int pool, int method, int url, int upload);
  * and its body. */
 int rille_stream_start(lua_State *L, int index, struct rille_transfer *t,
                        const struct rille_transfer_request *request);
+
+/* Where the body whose op this is was opened: "file:line", as long as the body lives. */
+const char *rille_stream_where(const struct rille_op *op);
 
 #endif

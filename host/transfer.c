@@ -204,6 +204,8 @@ static void forget_response(struct rille_transfer *t) {
   t->length = -1;
   t->head_total = 0;
   t->moved = 0;
+  t->fd = -1;
+  t->rests = false;
   t->codings = (struct rille_codings){.count = 0};
   t->coded = false;
   t->chunked = false;
@@ -417,6 +419,8 @@ void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_
     return;
   }
   t->added = true;
+  t->started = uv_now(pool->sockets.loop);
+  t->body_length = request->body_length;
   if (t->once || (request->stream && pool->http != RILLE_HTTP_1_1))
     part(t);
   if (pool->busy_count++ == 0)
@@ -439,6 +443,7 @@ static struct rille_transfer *transfer_new(struct rille_pool *pool) {
   t->http = pool->http;
   t->type_node = -1;
   t->length = -1;
+  t->fd = -1;
   list_init(&t->link);
   list_init(&t->news);
   pool->transfers++;
@@ -509,6 +514,64 @@ void rille_transfer_abort(struct rille_transfer *t) {
   rille_transfer_release(t);
 }
 
+/* --- who has the connections --- */
+
+/* One that pauses at once has a connection before libcurl has asked for its socket. */
+static bool is_holder(const struct rille_transfer *t) {
+  return t->added && (t->paused || (t->fd >= 0 && !t->rests));
+}
+
+/* True if a transfer before t in the list has the same connection. */
+static bool is_sharing(const struct rille_pool *pool, const struct rille_transfer *t) {
+  const struct rille_transfer *other = NULL;
+  if (t->apart)
+    return false;
+  while ((other = rille_pool_holder(pool, other)) != t)
+    if (other->fd == t->fd)
+      return true;
+  return false;
+}
+
+void rille_pool_count(const struct rille_pool *pool, struct rille_pool_tally *tally) {
+  const struct rille_transfer *t = NULL;
+  uint32_t holders = 0;
+  *tally = (struct rille_pool_tally){.open = pool->sockets.open};
+  while ((t = rille_pool_holder(pool, t)) != NULL) {
+    holders++;
+    if (pool->http == RILLE_HTTP_1_1 || !is_sharing(pool, t))
+      tally->in_use++;
+  }
+  tally->waiting = pool->busy_count - holders;
+  if (tally->in_use > tally->open) /* one looks up a name */
+    tally->in_use = tally->open;
+}
+
+const struct rille_transfer *rille_pool_holder(const struct rille_pool *pool,
+                                               const struct rille_transfer *t) {
+  const struct list *l = t == NULL ? pool->busy.next : t->link.next;
+  while (l != &pool->busy && !is_holder(LIST_ENTRY(l, const struct rille_transfer, link)))
+    l = l->next;
+  return l == &pool->busy ? NULL : LIST_ENTRY(l, const struct rille_transfer, link);
+}
+
+const char *rille_transfer_state(const struct rille_transfer *t) {
+  curl_off_t begun = 0, sent = 0;
+  if (t->paused)
+    return "paused";
+  if (t->head_open || t->status >= 200)
+    return "receiving";
+  if (curl_easy_getinfo(t->easy, CURLINFO_PRETRANSFER_TIME_T, &begun) != CURLE_OK || begun == 0)
+    return "connecting";
+  if (curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent) != CURLE_OK)
+    sent = 0;
+  return (uint64_t)sent < t->body_length ? "sending" : "waiting";
+}
+
+uint64_t rille_transfer_age(const struct rille_transfer *t) {
+  uint64_t now = uv_now(t->pool->sockets.loop);
+  return now > t->started ? now - t->started : 0;
+}
+
 /* --- streamed transfers --- */
 
 /* Lets a paused transfer go on. libcurl calls on_body at once with what it has kept. */
@@ -562,6 +625,13 @@ void rille_transfer_leave(struct rille_transfer *t) {
   if (t->added)
     drain_rest(t);
   rille_transfer_abort(t);
+}
+
+const char *rille_transfer_method(const struct rille_transfer *t) {
+  char *method = NULL;
+  if (t->easy == NULL || curl_easy_getinfo(t->easy, CURLINFO_EFFECTIVE_METHOD, &method) != CURLE_OK)
+    return NULL;
+  return method;
 }
 
 const char *rille_transfer_url(const struct rille_transfer *t) {

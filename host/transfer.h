@@ -147,6 +147,10 @@ struct rille_transfer {
   bool waits;                       /* as set on the easy handle: for a connection to share */
   bool once;                        /* and: its connection is of no use to others */
   uint8_t tries;                    /* how often it was sent again */
+  bool rests;                       /* libcurl wants nothing of its socket: it pauses, or has none */
+  int fd;                           /* the socket that was last asked about for it, -1: none */
+  uint64_t started;                 /* the loop's milliseconds */
+  uint64_t body_length;             /* of the request */
   /* Of a request with access of its own. */
   struct rille_sockets *sockets;    /* the pool's */
   struct curl_slist *connect_to;    /* libcurl borrows it */
@@ -161,7 +165,6 @@ struct rille_transfer {
   struct list news;                 /* in the pool's list of those that on_head and on_data tell of */
   struct rille_buffer rest;         /* a compressed piece that is not all decoded */
   size_t rest_at;                   /* where its undecoded part begins */
-  int fd;                           /* the socket that was last asked about for it */
   bool head_told;                   /* by on_head */
   bool behind;                      /* the decoder has more to say than there is room for */
   bool paused;                      /* libcurl was told to wait */
@@ -199,6 +202,27 @@ void rille_pool_free(struct rille_pool *pool);
 
 bool rille_pool_is_closed(const struct rille_pool *pool);
 
+/* The connections of a pool and who has them. */
+struct rille_pool_tally {
+  uint32_t open;    /* connections */
+  uint32_t in_use;  /* those that transfers have; of HTTP/2 several may have the same */
+  uint32_t waiting; /* transfers that have none yet */
+};
+
+void rille_pool_count(const struct rille_pool *pool, struct rille_pool_tally *tally);
+
+/* The first transfer that has a connection, or the next one after `t`; NULL at the end. Until one
+ * starts or ends. */
+const struct rille_transfer *rille_pool_holder(const struct rille_pool *pool,
+                                               const struct rille_transfer *t);
+
+/* What a transfer that has a connection does: "connecting", "sending", "waiting" (for the response),
+ * "receiving", "paused". */
+const char *rille_transfer_state(const struct rille_transfer *t);
+
+/* How long it has been under way, in milliseconds. */
+uint64_t rille_transfer_age(const struct rille_transfer *t);
+
 /* An idle transfer, a used or a new one. NULL when out of memory. */
 struct rille_transfer *rille_pool_take(struct rille_pool *pool);
 
@@ -228,6 +252,9 @@ void rille_transfer_release(struct rille_transfer *t);
 
 /* For transfer_receive.c: on_head or on_data will tell of t once libcurl is at rest. */
 void rille_transfer_note(struct rille_transfer *t);
+
+/* The method of the last request. */
+const char *rille_transfer_method(const struct rille_transfer *t);
 
 /* The URL of the last response, or where the failure was; NULL if not known. Until the release. */
 const char *rille_transfer_url(const struct rille_transfer *t);

@@ -150,6 +150,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
     return -1;
   if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) != CURLE_OK)
     t = NULL;
+  if (t != NULL) { /* 7.88 does not tell the socket of a transfer in flight */
+    t->fd = fd;
+    t->rests = what == CURL_POLL_REMOVE;
+  }
   if (what == CURL_POLL_REMOVE) {
     if (slot->watch != NULL && slot->connection)
       watch_rest(slot->watch, is_idle_after(easy, t));
@@ -159,9 +163,6 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
   }
   if (slot->watch == NULL && (slot->watch = watch_new(s, fd)) == NULL)
     return -1;
-  /* 7.88 does not tell the socket of a transfer in flight */
-  if (t != NULL)
-    t->fd = fd;
   slot->watch->wanted = ((what & CURL_POLL_IN) != 0 ? UV_READABLE : 0) |
                         ((what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0);
   uv_ref((uv_handle_t *)&slot->watch->poll);
@@ -181,6 +182,7 @@ curl_socket_t rille_sockets_open(void *data, curlsocktype purpose, struct curl_s
     return CURL_SOCKET_BAD;
   }
   slot->connection = true;
+  s->open++;
   return fd;
 }
 
@@ -188,6 +190,7 @@ static int on_close(void *data, curl_socket_t fd) {
   struct rille_sockets *s = data;
   if (fd < s->slot_count) {
     watch_close(&s->slots[fd]);
+    s->open -= s->slots[fd].connection ? 1 : 0;
     s->slots[fd].connection = false;
   }
   return close(fd);

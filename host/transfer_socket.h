@@ -30,6 +30,7 @@ struct rille_sockets {
   int slot_count;
   uint32_t handles; /* libuv's */
   uint32_t paused;  /* transfers that are */
+  uint32_t open;    /* connections */
 };
 
 /* A transfer pauses or goes on. One that pauses as it begins has a kept connection of which libcurl has

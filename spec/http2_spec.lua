@@ -11,7 +11,7 @@ local process = require "spec.helper.process"
 local failure, has = expect.caught, expect.has
 
 local STRESSED = os.getenv("RILLE_SPEC_GC") == "stress"
-local MANY <const> = STRESSED and 60 or 400
+local MANY <const> = STRESSED and 30 or 400
 local MIDDLE = ("0123456789abcdef"):rep(4096)
 local LARGE <const> = 4 << 20
 local FAT = ("x"):rep(3500)

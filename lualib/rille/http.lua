@@ -99,6 +99,20 @@ local http = {}
 ---@field cookies? boolean|string keep cookies, in memory or in this file; by default false
 ---@field rate? number requests a second, tries of requests too; those that come too soon wait
 
+---@class rille.http.Holder a request that has a connection
+---@field method string
+---@field url string its password hidden
+---@field where string "file:line" that made it
+---@field since number seconds since then
+---@field state "connecting"|"sending"|"waiting"|"receiving"|"paused"
+
+---@class rille.http.Stats
+---@field open integer connections
+---@field in_use integer those that requests have
+---@field idle integer those that are kept for the next
+---@field waiting integer requests that have none yet
+---@field holders rille.http.Holder[] those that have one
+
 ---@class rille.http.Headers case-blind: headers["content-type"]; several values are joined with ", "
 ---@field all fun(self: rille.http.Headers, name: string): string[] each value by itself
 
@@ -245,6 +259,10 @@ function Client:events(url, options) return require("rille.http_events")(self, u
 function Client:download(url, path, options)
   return require("rille.http_download")(self, url, path, options)
 end
+
+--- Its connections now, and who has them.
+---@return rille.http.Stats
+function Client:stats() return http_pools.stats(self.pools) end
 
 --- Ends the requests in flight (they raise ECANCELED), closes the connections, and saves the cookies in their
 --- file; an error object if that fails. Idempotent.

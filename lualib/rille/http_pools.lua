@@ -39,6 +39,24 @@ end
 
 local VERSIONS <const> = { "1.1", "auto", "2" }
 
+--- The connections of all of them.
+---@param pools table
+---@return rille.http.Stats
+function http_pools.stats(pools)
+  local sum = { open = 0, idle = 0, in_use = 0, waiting = 0, holders = {} }
+  for _, version in ipairs(VERSIONS) do
+    local stats = pools[version] and pools[version]:stats() or {}
+    for name, value in pairs(stats) do
+      if name == "holders" then
+        table.move(value, 1, #value, #sum.holders + 1, sum.holders)
+      else
+        sum[name] = sum[name] + value
+      end
+    end
+  end
+  return sum
+end
+
 --- Closes all of them, whether or not the cookies can be saved.
 ---@param pools table
 function http_pools.close(pools)
