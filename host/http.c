@@ -5,7 +5,7 @@
  *         are read as they come are http_stream.c's.
  * Owner:  the pool is a C object behind a box; closing it, or collecting the box, ends what is in
  *         flight. The op is a userdata on the waiter's stack, as are the strings that it borrows:
- *         the pool's box, which stays alive with them, and the body.
+ *         the pool's box, which stays alive with them, and the body, a string or an upload (http_upload.h).
  * Errors: a bad argument, a closed client and what cannot be sent safely raise a string at the
  *         call; what the world does raises an error object (http_error.h). */
 #include <string.h>
@@ -20,6 +20,7 @@
 #include "http_response.h"
 #include "http_stats.h"
 #include "http_stream.h"
+#include "http_upload.h"
 #include "lib.h"
 #include "runtime.h"
 #include "transfer.h"
@@ -39,7 +40,7 @@ struct call {
 static void on_news(struct rille_transfer *t) { rille_op_done(t->owner); }
 
 static const struct rille_pool_calls calls_of_pool = {
-    .on_head = on_news, .on_data = on_news, .on_done = on_news};
+    .on_head = on_news, .on_data = on_news, .on_done = on_news, .on_sent = rille_upload_on_sent};
 
 static void call_abort(struct rille_op *op) {
   struct call *c = (struct call *)op;
@@ -51,12 +52,15 @@ static int call_finish(lua_State *L, struct rille_op *op) {
   struct call *c = (struct call *)op;
   struct rille_transfer *t = c->transfer;
   bool ok = t->end == RILLE_END_OK;
+  bool source = rille_upload_push_error(L, t, RILLE_REQUEST_BODY);
   if (ok)
     rille_response_push(L, t, RILLE_REQUEST_METHOD, RILLE_REQUEST_URL);
-  else
+  else if (!source)
     rille_http_error_push(L, t, lua_tostring(L, RILLE_REQUEST_METHOD), lua_tostring(L, RILLE_REQUEST_URL));
   rille_transfer_release(t);
   c->transfer = NULL;
+  if (source)
+    return rille_fiber_pass_error(L, "awaited by");
   return ok ? 1 : lua_error(L);
 }
 
@@ -281,5 +285,6 @@ int luaopen_rille_http(lua_State *L) {
   luaL_newlib(L, lib);
   rille_response_open(L);
   lua_setfield(L, -2, "response"); /* its methods */
+  rille_upload_open(L);
   return 1;
 }

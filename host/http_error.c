@@ -54,6 +54,7 @@ static const struct entry results[] = {
     {CURLE_GOT_NOTHING, "EPROTO", "the connection was closed before the response"},
     {CURLE_WEIRD_SERVER_REPLY, "EPROTO", "not a valid HTTP response"},
     {CURLE_UNSUPPORTED_PROTOCOL, "EPROTO", "not a valid HTTP response"},
+    {CURLE_UPLOAD_FAILED, "EPROTO", "the server does not take a body without a length"},
     {CURLE_BAD_CONTENT_ENCODING, "EPROTO", "the transfer coding is corrupt"},
     {CURLE_HTTP2, "EPROTO", "the HTTP/2 connection ended before the response"},
     {CURLE_HTTP2_STREAM, "EPROTO", "the server broke off the response"},
@@ -99,6 +100,9 @@ static const struct entry ends[] = {
     {RILLE_END_BAD_CODING, "EPROTO", "the compressed body is corrupt"},
     {RILLE_END_WINDOW, "EPROTO", "the compressed body needs a window larger than 8 MiB"},
     {RILLE_END_CODINGS, "EPROTO", "the body has more than 5 content codings"},
+    {RILLE_END_SEND_SHORT, "ELENGTH", "the request's body is shorter than its length"},
+    {RILLE_END_SEND_LONG, "ELENGTH", "the request's body is longer than its length"},
+    {RILLE_END_UPLOAD, "ECANCELED", "the request's body was given up"},
     {RILLE_END_CLOSED, "ECANCELED", "the client was closed"},
 };
 
@@ -222,6 +226,12 @@ static void explain(struct failure *f, const struct rille_transfer *t) {
     timed_out(f, "total", "timed out");
   } else if (t->end == RILLE_END_IDLE_TIMEOUT) {
     timed_out(f, "idle", "timed out: nothing arrived for too long");
+  } else if (t->end == RILLE_END_RESEND) {
+    bool redirect = t->status / 100 == 3;
+    f->code = redirect ? "EREDIRECT" : "EPROTO";
+    f->text = redirect ? "the redirect asks for the request's body again, and a stream is sent once"
+                       : "the connection failed when a part of the request's body was sent, and a stream is "
+                         "sent once";
   } else if (e != NULL) {
     f->code = e->code;
     f->text = e->text;

@@ -11,6 +11,7 @@
 #include "fault.h"
 #include "http_access.h"
 #include "http_response.h"
+#include "http_upload.h"
 
 static const uint64_t DEFAULT_MAX_BODY = 64 * 1024 * 1024;
 
@@ -139,11 +140,14 @@ void rille_request_check(lua_State *L, struct rille_transfer_request *r) {
                               .decompress = true};
   r->method = check_method(L);
   r->url = check_url(L, r->method);
-  r->body = luaL_optlstring(L, RILLE_REQUEST_BODY, NULL, &r->body_length);
-  if (r->body == NULL && (strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0 ||
+  r->send = rille_upload_body(L, RILLE_REQUEST_BODY);
+  if (r->send == NULL)
+    r->body = luaL_optlstring(L, RILLE_REQUEST_BODY, NULL, &r->body_length);
+  bool none = r->body == NULL && r->send == NULL;
+  if (none && (strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0 ||
                           strcmp(r->method, "PATCH") == 0))
     r->body = ""; /* these say that there is nothing: Content-Length: 0 */
-  else if (r->body != NULL && strcmp(r->method, "HEAD") == 0)
+  else if (!none && strcmp(r->method, "HEAD") == 0)
     (void)rille_error(L, "a HEAD request cannot have a body");
   rille_request_check_options(L, r);
   check_headers(L);

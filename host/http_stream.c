@@ -8,6 +8,7 @@
 #include "fiber.h"
 #include "http_error.h"
 #include "http_response.h"
+#include "http_upload.h"
 #include "runtime.h"
 
 #define BODY "rille.http.Body"
@@ -34,11 +35,14 @@ static struct body *check_body(lua_State *L) { return luaL_checkudata(L, 1, BODY
 static int fail(lua_State *L, struct body *b) {
   lua_getiuservalue(L, 1, METHOD);
   lua_getiuservalue(L, 1, URL);
-  rille_http_error_push(L, b->transfer, lua_tostring(L, -2), lua_tostring(L, -1));
+  lua_getiuservalue(L, 1, UPLOAD);
+  bool source = rille_upload_push_error(L, b->transfer, lua_gettop(L));
+  if (!source)
+    rille_http_error_push(L, b->transfer, lua_tostring(L, -3), lua_tostring(L, -2));
   rille_transfer_release(b->transfer);
   b->transfer = NULL;
   b->state = CLOSED;
-  return lua_error(L);
+  return source ? rille_fiber_pass_error(L, "awaited by") : lua_error(L);
 }
 
 /* --- opening --- */

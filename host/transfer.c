@@ -36,6 +36,7 @@ struct rille_pool {
   const struct rille_pool_calls *calls;
   struct list idle, busy, ended;
   struct list news;      /* streamed transfers to tell of */
+  struct list sent;      /* bodies of requests to tell of */
   uint32_t idle_count;
   uint32_t busy_count;
   uint32_t transfers;    /* in all */
@@ -177,6 +178,15 @@ static void collect(struct rille_transfer *t) {
   (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
 }
 
+/* Lets go of the request's body. */
+static void let_go(struct rille_transfer *t) {
+  struct rille_send *send = t->send;
+  if (send == NULL)
+    return;
+  rille_send_end(t);
+  t->pool->calls->on_sent(send);
+}
+
 /* Ends t. A fault that a callback found goes before `end`. */
 static void finish(struct rille_transfer *t, enum rille_transfer_end end) {
   struct rille_pool *pool = t->pool;
@@ -188,6 +198,7 @@ static void finish(struct rille_transfer *t, enum rille_transfer_end end) {
   list_remove(&t->link);
   list_append(&pool->ended, &t->link);
   list_remove(&t->news); /* on_done tells of all */
+  let_go(t);
   pool->calls->on_done(t);
 }
 
@@ -209,7 +220,7 @@ static void forget_response(struct rille_transfer *t) {
   t->codings = (struct rille_codings){.count = 0};
   t->coded = false;
   t->chunked = false;
-  t->head_open = false;
+  t->head_open = t->last_head = false;
 }
 
 /* When the server lets go of an HTTP/2 connection while another of its streams is aborted, libcurl 7.88
@@ -226,6 +237,11 @@ static bool again(struct rille_transfer *t) {
     return false; /* it cannot be in another */
   forget_response(t);
   return true;
+}
+
+void rille_transfer_fail(struct rille_transfer *t, enum rille_transfer_end end) {
+  if (t->added)
+    finish(t, end);
 }
 
 /* Reads the completions. A user's on_done may remove transfers: their messages go with them. */
@@ -248,6 +264,23 @@ static void drain(struct rille_pool *pool) {
 void rille_transfer_note(struct rille_transfer *t) {
   if (list_empty(&t->news))
     list_append(&t->pool->news, &t->news);
+}
+
+void rille_transfer_note_sent(struct rille_transfer *t) {
+  if (list_empty(&t->send->news))
+    list_append(&t->pool->sent, &t->send->news);
+}
+
+/* Tells what is new of requests' bodies. One whose response is complete is over. */
+static void tell_sent(struct rille_pool *pool) {
+  while (!list_empty(&pool->sent)) {
+    struct rille_send *send = LIST_ENTRY(pool->sent.next, struct rille_send, news);
+    list_remove(&send->news);
+    if (send->answered)
+      finish(send->transfer, rille_receive_judge(send->transfer));
+    else
+      pool->calls->on_sent(send);
+  }
 }
 
 /* Tells what is new of streamed transfers that have not ended. */
@@ -282,6 +315,7 @@ static void act(struct rille_pool *pool, curl_socket_t fd, int flags) {
   int running = 0;
   CURLMcode code = curl_multi_socket_action(pool->multi, fd, flags, &running);
   drain(pool);
+  tell_sent(pool);
   tell(pool);
   if (code != CURLM_OK && !pool->closed)
     finish_all(pool, RILLE_END_CURL, CURLE_OUT_OF_MEMORY);
@@ -344,17 +378,21 @@ static int on_curl_timer(CURLM *multi, long ms, void *data) {
 
 /* --- progress, for the idle time-out --- */
 
+static void start_idle(struct rille_transfer *t) {
+  if (t->idle_ms == 0)
+    return;
+  t->idle_at = now_ms() + (double)t->idle_ms;
+  scan_by(t->pool, t->idle_at);
+}
+
 static int on_request(void *data, char *remote, char *local, int remote_port, int local_port) {
   (void)local;
   (void)remote_port;
   (void)local_port;
   struct rille_transfer *t = data;
-  if (!rille_access_allows(t, remote))
+  if (!rille_access_allows(t, remote) || !rille_send_begin(t))
     return CURL_PREREQFUNC_ABORT;
-  if (t->idle_ms > 0) {
-    t->idle_at = now_ms() + (double)t->idle_ms;
-    scan_by(t->pool, t->idle_at);
-  }
+  start_idle(t);
   return CURL_PREREQFUNC_OK;
 }
 
@@ -374,7 +412,7 @@ static int on_moved(void *data, curl_off_t total, curl_off_t received, curl_off_
 
 static CURLcode set_request(struct rille_transfer *t, long idle_ms) {
   t->idle_ms = idle_ms;
-  if (idle_ms == 0 && !t->guarded)
+  if (idle_ms == 0 && !t->guarded && t->send == NULL)
     return CURLE_OK;
   t->seldom = true;
   CURLcode code = curl_easy_setopt(t->easy, CURLOPT_PREREQFUNCTION, on_request);
@@ -406,6 +444,9 @@ void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_
   struct rille_pool *pool = t->pool;
   list_remove(&t->link);
   list_append(&pool->busy, &t->link);
+  t->send = request->send;
+  if (t->send != NULL)
+    t->send->transfer = t;
   if (pool->closed) {
     finish(t, RILLE_END_CLOSED);
     return;
@@ -475,6 +516,7 @@ static void forget_stream(struct rille_transfer *t) {
 
 void rille_transfer_release(struct rille_transfer *t) {
   struct rille_pool *pool = t->pool;
+  let_go(t);
   /* An easy handle never forgets the errno of a failure. */
   bool spoilt = t->code != CURLE_OK || t->os_error != 0;
   /* One whose HTTP/2 connection went on with others keeps its receive buffer, and refuses the size when it
@@ -564,7 +606,8 @@ const char *rille_transfer_state(const struct rille_transfer *t) {
     return "connecting";
   if (curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent) != CURLE_OK)
     sent = 0;
-  return (uint64_t)sent < t->body_length ? "sending" : "waiting";
+  bool more = t->send != NULL ? !t->send->finished : (uint64_t)sent < t->body_length;
+  return more ? "sending" : "waiting";
 }
 
 uint64_t rille_transfer_age(const struct rille_transfer *t) {
@@ -574,18 +617,29 @@ uint64_t rille_transfer_age(const struct rille_transfer *t) {
 
 /* --- streamed transfers --- */
 
-/* Lets a paused transfer go on. libcurl calls on_body at once with what it has kept. */
-static void resume(struct rille_transfer *t) {
-  rille_sockets_pause(t->sockets, &t->paused, false);
-  if (t->idle_ms > 0) {
-    t->idle_at = now_ms() + (double)t->idle_ms;
-    scan_by(t->pool, t->idle_at);
-  }
-  CURLcode code = curl_easy_pause(t->easy, CURLPAUSE_CONT);
-  if (code != CURLE_OK) {
+/* Lets what is not paused any more go on. libcurl calls on_body at once with what it has kept. */
+static void go_on(struct rille_transfer *t) {
+  start_idle(t);
+  bool wait_send = t->send != NULL && t->send->paused;
+  CURLcode code = curl_easy_pause(t->easy, (t->paused ? CURLPAUSE_RECV : CURLPAUSE_RECV_CONT) |
+                                               (wait_send ? CURLPAUSE_SEND : CURLPAUSE_SEND_CONT));
+  /* It is so called if there is no connection: a request is about to be sent again. */
+  if (code != CURLE_OK && code != CURLE_BAD_FUNCTION_ARGUMENT) {
     t->code = code;
     finish(t, RILLE_END_CURL);
   }
+}
+
+static void resume(struct rille_transfer *t) {
+  rille_sockets_pause(t->sockets, &t->paused, false);
+  go_on(t);
+}
+
+void rille_transfer_feed(struct rille_transfer *t) {
+  if (!t->send->paused)
+    return;
+  t->send->paused = false;
+  go_on(t);
 }
 
 void rille_transfer_consume(struct rille_transfer *t) {
@@ -695,6 +749,7 @@ struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls
   list_init(&pool->busy);
   list_init(&pool->ended);
   list_init(&pool->news);
+  list_init(&pool->sent);
   if (!set_multi(pool, options) || uv_timer_init(loop, &pool->timer) != 0) {
     (void)curl_multi_cleanup(multi); /* a multi handle that was never used */
     free(pool);

@@ -10,6 +10,8 @@
  * RILLE_STREAM_LIMIT and one piece of libcurl's: then the transfer pauses, until its user has
  * consumed. Of a compressed piece only so much is decoded as there is room for. A transfer may have
  * ended with a rest to be read and even to be decoded: its result is what it is once it is read.
+ *   A request's body is a string, or is sent as it comes (transfer_send.h); the user is told of that by
+ * on_sent.
  *   The callbacks are called with libcurl at rest: they may start, abort and release transfers.
  * on_done is called from within rille_transfer_start when the start fails, from rille_pool_close,
  * and from rille_transfer_consume.
@@ -36,6 +38,7 @@
 #include "decode.h"
 #include "list.h"
 #include "transfer_access.h"
+#include "transfer_send.h"
 
 struct rille_jar;
 struct rille_pool;
@@ -55,6 +58,10 @@ enum rille_transfer_end {
   RILLE_END_BAD_CODING,    /* the compressed body is corrupt */
   RILLE_END_WINDOW,        /* the compressed body needs too large a window */
   RILLE_END_CODINGS,       /* the body has more codings than we undo */
+  RILLE_END_SEND_SHORT,    /* the request's body ended before the length that it was said to have */
+  RILLE_END_SEND_LONG,     /* or did not end there */
+  RILLE_END_RESEND,        /* the request's body is asked for again, and cannot be */
+  RILLE_END_UPLOAD,        /* the user failed to go on with the request's body */
   RILLE_END_CLOSED         /* the pool was closed */
 };
 
@@ -87,6 +94,7 @@ struct rille_transfer_request {
   const char *url;
   const char *body; /* NULL: none; borrowed until the end */
   size_t body_length;
+  struct rille_send *send; /* a body that is sent as it comes, in place of the other; or NULL */
   long connect_timeout; /* milliseconds; 0: none */
   long total_timeout;
   long idle_timeout;
@@ -119,7 +127,8 @@ struct rille_transfer {
   bool head_open;   /* its head has begun and not ended */
   bool streamed;    /* its body is read as it comes */
   bool head_done;   /* of a streamed one: the head is in, and no redirect will follow */
-  /* Private to transfer.c and its parts, transfer_options.c and transfer_receive.c. */
+  struct rille_send *send; /* its request's body, until that is over; NULL: none that comes bit by bit */
+  /* Private to transfer.c and its parts. */
   CURL *easy;
   struct rille_buffer lines;        /* text of request headers */
   struct curl_slist *nodes;         /* their list */
@@ -161,6 +170,8 @@ struct rille_transfer {
   size_t location_at, location_length; /* of the last response, in its head */
   bool guarded;                     /* private addresses are refused */
   bool challenged;                  /* libcurl will answer a 401 */
+  bool closing;                     /* the last response says that the connection will be closed */
+  bool last_head;                   /* the head of the last response is in */
   /* Of a streamed transfer. */
   struct list news;                 /* in the pool's list of those that on_head and on_data tell of */
   struct rille_buffer rest;         /* a compressed piece that is not all decoded */
@@ -176,6 +187,7 @@ struct rille_pool_calls {
   void (*on_head)(struct rille_transfer *t);
   void (*on_data)(struct rille_transfer *t);
   void (*on_done)(struct rille_transfer *t);
+  void (*on_sent)(struct rille_send *s); /* libcurl asked for it or took from it, or it is over */
 };
 
 struct rille_pool_options {
@@ -233,6 +245,12 @@ bool rille_transfer_header(struct rille_transfer *t, const char *name, size_t na
 /* Starts it. Calls on_done at once if it cannot be started. */
 void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_request *request);
 
+/* Ends a transfer in flight. */
+void rille_transfer_fail(struct rille_transfer *t, enum rille_transfer_end end);
+
+/* There is more of the request's body: goes on if its sending has paused. */
+void rille_transfer_feed(struct rille_transfer *t);
+
 /* A streamed transfer: t->body was read. Decodes what is behind, and goes on if it was paused; both
  * may fill t->body again, or end the transfer. */
 void rille_transfer_consume(struct rille_transfer *t);
@@ -250,8 +268,9 @@ void rille_transfer_abort(struct rille_transfer *t);
 /* Gives back a transfer that has ended, or was never started. */
 void rille_transfer_release(struct rille_transfer *t);
 
-/* For transfer_receive.c: on_head or on_data will tell of t once libcurl is at rest. */
+/* For the parts: on_head or on_data will tell of t once libcurl is at rest; on_sent of t->send. */
 void rille_transfer_note(struct rille_transfer *t);
+void rille_transfer_note_sent(struct rille_transfer *t);
 
 /* The method of the last request. */
 const char *rille_transfer_method(const struct rille_transfer *t);

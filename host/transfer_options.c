@@ -71,10 +71,12 @@ static CURLcode set_seldom(struct rille_transfer *t, const struct rille_transfer
   return code != CURLE_OK ? code : rille_cookie_set(t);
 }
 
+static bool has_body(const struct rille_transfer_request *r) { return r->body != NULL || r->send != NULL; }
+
 static enum rille_transfer_shape shape_of(const struct rille_transfer_request *r) {
   if (strcmp(r->method, "HEAD") == 0)
     return RILLE_SHAPE_HEAD;
-  if (r->body == NULL)
+  if (!has_body(r))
     return strcmp(r->method, "GET") == 0 ? RILLE_SHAPE_GET : RILLE_SHAPE_OTHER;
   return strcmp(r->method, "POST") == 0 ? RILLE_SHAPE_POST : RILLE_SHAPE_OTHER_BODY;
 }
@@ -89,7 +91,7 @@ static CURLcode set_shape(struct rille_transfer *t, const struct rille_transfer_
     CURLoption option = CURLOPT_HTTPGET;
     if (shape == RILLE_SHAPE_HEAD)
       option = CURLOPT_NOBODY;
-    else if (r->body != NULL)
+    else if (has_body(r))
       option = CURLOPT_POST;
     code = curl_easy_setopt(t->easy, option, 1L);
     if (code == CURLE_OK)
@@ -98,8 +100,12 @@ static CURLcode set_shape(struct rille_transfer *t, const struct rille_transfer_
       code = curl_easy_setopt(t->easy, CURLOPT_POSTREDIR,
                               named ? (long)(CURL_REDIR_POST_301 | CURL_REDIR_POST_302) : 0L);
   }
-  if (code != CURLE_OK || r->body == NULL || shape == RILLE_SHAPE_HEAD)
+  if (code != CURLE_OK || !has_body(r) || shape == RILLE_SHAPE_HEAD)
     return code;
+  if (r->send != NULL) {
+    t->seldom = true;
+    return rille_send_set(t, r->send);
+  }
   code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_length);
   return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, r->body);
 }
@@ -177,18 +183,18 @@ static bool link_lines(struct rille_transfer *t) {
 /* The header list. "Name:" keeps libcurl from adding a header of its own. */
 static CURLcode set_headers(struct rille_transfer *t, const struct rille_transfer_request *r) {
   bool ask = r->decompress && !t->own_accept;
-  if (t->node_count == 0 && r->body == NULL && !ask) {
+  if (t->node_count == 0 && !has_body(r) && !ask) {
     if (t->is_plain)
       return CURLE_OK;
     t->is_plain = true;
     return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, NULL);
   }
   bool ok = true;
-  if (r->body != NULL && t->type_node < 0) {
+  if (has_body(r) && t->type_node < 0) {
     t->type_node = (int32_t)t->node_count;
     ok = add_line(t, "Content-Type:");
   }
-  if (r->body != NULL && !t->own_expect)
+  if (has_body(r) && !t->own_expect)
     ok = ok && add_line(t, "Expect:"); /* no pause before a large body */
   if (ask)
     ok = ok && add_line(t, "Accept-Encoding: " RILLE_ACCEPT_ENCODING);

@@ -76,6 +76,8 @@ static bool begin_head(struct rille_transfer *t, const char *line, size_t length
   t->codings = (struct rille_codings){.count = 0};
   t->coded = false;
   t->location_length = 0;
+  t->last_head = false;
+  t->closing = false;
   t->head_open = true;
   return true;
 }
@@ -91,10 +93,23 @@ static void become_get(struct rille_transfer *t) {
   if (!post && t->status != 303)
     return;
   t->seldom = true; /* these options are not as the shape says: start afresh next time */
+  rille_send_stop(t);
   if (t->shape == RILLE_SHAPE_OTHER || t->shape == RILLE_SHAPE_OTHER_BODY)
     (void)curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, NULL); /* frees a string: cannot fail */
   if (t->type_node >= 0) /* it is the first of the list */
     (void)curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->nodes[t->type_node].next);
+}
+
+/* 417: libcurl sends a request again whose body it has not sent, if the connection stays. We let it do so if
+ * none was asked for, and take the header that was refused out of the list. */
+static bool withdraw_expect(struct rille_transfer *t) {
+  if (t->status != 417 || !t->own_expect || t->closing || t->send == NULL || t->send->round > 0)
+    return false;
+  t->own_expect = false;
+  for (uint32_t i = 0; i < t->node_count; i++)
+    if (strncasecmp(t->nodes[i].data, "expect:", 7) == 0)
+      t->nodes[i].data[7] = '\0';
+  return true;
 }
 
 /* A streamed transfer has the head of its last response. */
@@ -105,6 +120,7 @@ static void announce(struct rille_transfer *t) {
 
 /* The body of the last response comes. `expected` is its length if that is known, else 0. */
 static bool await_body(struct rille_transfer *t, uint64_t expected) {
+  t->last_head = true;
   /* libcurl may answer a 401, and drop its body. If it does not, the first piece or the end tells. */
   if (t->streamed && !(t->challenged && t->status == 401))
     announce(t);
@@ -132,6 +148,8 @@ static bool end_head(struct rille_transfer *t) {
     become_get(t);
     return true;
   }
+  if (withdraw_expect(t))
+    return true;
   bool bare = t->shape == RILLE_SHAPE_HEAD || t->status == 204 || t->status == 304;
   t->coded = !bare && t->decompress && rille_codings_apply(&t->codings);
   if (t->coded && !begin_decoding(t))
@@ -186,6 +204,8 @@ static bool read_header(struct rille_transfer *t, const char *line, size_t lengt
     t->chunked = rille_receive_is_word(value, n, "chunked");
     if (!t->chunked && !rille_receive_is_word(value, n, "identity"))
       return fault(t, RILLE_END_FRAMING);
+  } else if ((value = value_of(line, &n, "connection")) != NULL) {
+    t->closing = rille_receive_is_word(value, n, "close");
   } else if ((value = value_of(line, &n, "location")) != NULL) {
     if (t->location_length == 0) { /* libcurl takes the first that is not empty */
       t->location_at = t->head.length - length + (size_t)(value - line);
@@ -289,6 +309,12 @@ static bool stream_piece(struct rille_transfer *t, const char *data, size_t leng
   return !t->behind || rille_buffer_append(&t->rest, piece.in, piece.in_length);
 }
 
+/* After a refusal libcurl sends no more. */
+static void refuse(struct rille_transfer *t) {
+  if (t->send != NULL && t->status >= 300)
+    rille_send_stop(t);
+}
+
 static size_t on_stream(struct rille_transfer *t, const char *data, size_t length) {
   if (!t->head_done) /* libcurl does not follow this redirect or answer this 401: it hides their bodies */
     announce(t);
@@ -329,6 +355,7 @@ bool rille_receive_catch_up(struct rille_transfer *t) {
 size_t rille_receive_on_body(char *data, size_t one, size_t length, void *user) {
   struct rille_transfer *t = user;
   length *= one;
+  refuse(t);
   if (t->streamed)
     return on_stream(t, data, length);
   rille_receive_touch(t);

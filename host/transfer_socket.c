@@ -150,6 +150,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
     return -1;
   if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) != CURLE_OK)
     t = NULL;
+  if (t != NULL && t->fd == fd)
+    rille_send_on_interest(t, what);
   if (t != NULL) { /* 7.88 does not tell the socket of a transfer in flight */
     t->fd = fd;
     t->rests = what == CURL_POLL_REMOVE;

@@ -39,7 +39,10 @@ local http = {}
 ---@field query? table<string, any>|any[][] by name (sent in the order of names), or a list of {name, value}
 ---@field json? any the body, encoded
 ---@field form? table<string, any>|any[][] the body, as an HTML form sends it
----@field body? string the body as it is
+---@field body? string|rille.Source|file* the body as it is: a string, or what gives strings, sent as it comes
+---@field length? integer bytes of a body that comes as it is made; without it the body is sent in chunks
+---@field progress? fun(sent: integer, total: integer|nil) called as the body is sent; total is nil if that is
+---  not known
 ---@field timeout? number|rille.http.Timeout a number is the total
 ---@field follow? boolean follow redirects; by default true
 ---@field max_redirects? integer by default 20
@@ -153,8 +156,9 @@ local Client = {}
 -- Sends a request, which the host takes in this form, and waits for the response.
 local function perform(client, method, url, headers, body, options, streamed)
   local pool = http_pools.of(client.pools, options and options.http_version)
-  if not streamed then return pool:request(method, url, headers, body, options) end
-  local head, content = pool:stream(method, url, headers, body, options)
+  local via = type(body) == "table" and require "rille.http_upload" or pool
+  if not streamed then return via.request(pool, method, url, headers, body, options) end
+  local head, content = via.stream(pool, method, url, headers, body, options)
   return require("rille.http_stream")(head, content, options and options.max_body)
 end
 
@@ -176,6 +180,7 @@ local function send(client, method, url, options, streamed)
     return perform(client, method, request.url, request.headers, request.body, host_options, streamed)
   end
   if not policy and not client.rate then return try(request.options) end
+  local _ <close> = type(request.body) == "table" and request.body or nil
   return http_retry.run(client, request, policy, try, streamed)
 end
 

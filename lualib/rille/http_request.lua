@@ -98,19 +98,51 @@ end
 
 -- Body and URL
 
+local BODIES <const> = { "json", "form", "body" }
+
+local function check_body(options)
+  local given
+  for _, name in ipairs(BODIES) do
+    if options[name] ~= nil then
+      if given then misuse("bad options (more than one of 'json', 'form' and 'body')") end
+      given = name
+    end
+  end
+  local length, progress = options.length, options.progress
+  if length ~= nil and math.type(length) ~= "integer" then
+    misuse("bad option 'length' (integer expected, got %s)", type(length))
+  elseif length and length < 0 then
+    misuse("bad option 'length' (out of range)")
+  elseif length and given ~= "body" then
+    misuse("bad option 'length' (it is that of 'body', which is not there)")
+  elseif progress ~= nil and type(progress) ~= "function" then
+    misuse("bad option 'progress' (function expected, got %s)", type(progress))
+  end
+end
+
 -- The body, and the content type that goes with it.
 local function make_body(options)
-  local given = (options.json ~= nil and 1 or 0) + (options.form and 1 or 0) + (options.body and 1 or 0)
-  if given > 1 then misuse("bad options (more than one of 'json', 'form' and 'body')") end
+  check_body(options)
   if options.json ~= nil then return json.encode(options.json), "application/json" end
   if options.form then
     local form = encode_fields(options.form, "form"):gsub("%%20", "+")
     return form, "application/x-www-form-urlencoded"
   end
-  if options.body ~= nil and type(options.body) ~= "string" then
-    misuse("bad option 'body' (string expected, got %s)", type(options.body))
-  end
   return options.body
+end
+
+local function has_expect(headers)
+  for i = 1, #headers, 2 do
+    if headers[i]:lower() == "expect" then return true end
+  end
+  return false
+end
+
+-- A body that is not simply a string in memory is an upload; so is one that waits for a permission.
+local function make_upload(body, options, headers)
+  local simple = type(body) == "string" and not (options.length or options.progress or has_expect(headers))
+  if body == nil or simple then return body end
+  return require("rille.http_upload").make(body, options.length, options.progress)
 end
 
 local function join_url(base, url)
@@ -151,7 +183,8 @@ end
 ---@param method string
 ---@param url string absolute
 ---@param options rille.http.Options which have been checked
----@return { method: string, url: string, headers: string[], body: string|nil, options: table|nil }
+---@return { method: string, url: string, headers: string[], body: string|rille.http.Upload|nil,
+---  options: table|nil, replayable: boolean|nil }
 function http_request.make(client, method, url, options)
   local headers, named = merge_headers(client.headers, options.headers)
   local body, kind = make_body(options)
@@ -161,8 +194,10 @@ function http_request.make(client, method, url, options)
   for _, query in ipairs { client.query or false, options.query or false } do
     if query then url = add_query(url, encode_fields(query, "query")) end
   end
+  local upload = make_upload(body, options, headers)
   return {
-    method = method, url = url, headers = headers, body = body,
+    method = method, url = url, headers = headers, body = upload,
+    replayable = type(upload) == "table" and upload.replayable or nil,
     options = http_options.merge(client.defaults, options),
   }
 end

@@ -157,9 +157,10 @@ function Streamed:raise_for_status()
 end
 
 --- Closes the response: what was not read is given up, and its connection with it if that is more than a
---- little. A reader in another task gets an error. Idempotent; does not wait.
+--- little. A reader in another task gets an error. Idempotent. It waits for nothing but the cleanup of the
+--- source of a request's body that is still being sent.
 function Streamed:close() self.body:close() end
-meta.__close = Streamed.close
+function meta.__close(self, err) self.body:close(err) end
 
 function meta.__tostring(self)
   return ("rille.StreamedResponse: %d (%s %s)"):format(self.status, self.method, self.url)

@@ -130,6 +130,14 @@ function Nursery:spawn(fn, ...)
   return worker
 end
 
+--- Starts a task of the stream on behalf of a coroutine, which waits for what the task makes ready.
+---@param consumer thread
+---@return rille.Worker
+function Nursery:spawn_for(consumer, fn, ...)
+  self.consumer[1] = consumer
+  return self:spawn(fn, ...)
+end
+
 --- Takes on a source, which is closed before those that are there already.
 ---@param source rille.Stream
 function Nursery:adopt(source)
@@ -168,6 +176,9 @@ function Nursery:check()
     pass(self.cause.failure[1])
   end
 end
+
+--- The consumer has got the first error in another way than by `check`.
+function Nursery:tell() self.reported = true end
 
 --- The first error, if a consumer has got it.
 ---@return table|nil failure { error }
@@ -283,13 +294,12 @@ local Guard = {
   __gc = function(guard)
     local self = guard.nursery
     if self.closed then return end
-    if is_live(self) then
+    if not is_live(self) then return settle(self) end
+    if not guard.quiet then
       warn(("rille: the stream '%s' made at %s was dropped before its end; its tasks are cancelled now. ")
         :format(self.name, guard.where), "Close it: 'for v in s do', or 'local s <close> = ...'")
-      task.spawn_cleanup(abandon, self).name = "cleanup of a stream"
-    else
-      settle(self)
     end
+    task.spawn_cleanup(abandon, self).name = "cleanup of a stream"
   end,
 }
 
@@ -306,8 +316,9 @@ end
 
 --- The guard of a nursery: closes it if it is collected. The stream alone holds it.
 ---@param self rille.Nursery
-function nursery.guard(self)
-  return setmetatable({ nursery = self, where = birthplace() }, Guard)
+---@param quiet? boolean something else tells of it
+function nursery.guard(self, quiet)
+  return setmetatable({ nursery = self, quiet = quiet, where = quiet or birthplace() }, Guard)
 end
 
 --- Makes the root of a stream over a nursery.
