@@ -4,6 +4,7 @@
 #include "http_upload.h"
 
 #include "box.h"
+#include "fault.h"
 #include "fiber.h"
 
 #define UPLOAD "rille.http.Upload"
@@ -190,8 +191,25 @@ static const luaL_Reg methods[] = {{"await", l_await}, {"write", l_write}, {"fin
                                    {"sent", l_sent},   {"fail", l_fail},   {"told", l_told},
                                    {NULL, NULL}};
 
+/* boundary() -> 32 hexadecimal digits that nobody can foresee */
+static int l_boundary(lua_State *L) {
+  unsigned char bytes[16];
+  char text[2 * sizeof bytes];
+  int err = uv_random(NULL, NULL, bytes, sizeof bytes, 0, NULL);
+  if (err != 0) {
+    rille_fault_push_uv(L, err, "random bytes");
+    return lua_error(L);
+  }
+  for (size_t i = 0; i < sizeof text; i++)
+    text[i] = "0123456789abcdef"[i % 2 == 0 ? bytes[i / 2] >> 4 : bytes[i / 2] & 15];
+  lua_pushlstring(L, text, sizeof text);
+  return 1;
+}
+
 void rille_upload_open(lua_State *L) {
   rille_class(L, UPLOAD, meta, methods);
   lua_pushcfunction(L, l_upload);
   lua_setfield(L, -2, "upload");
+  lua_pushcfunction(L, l_boundary);
+  lua_setfield(L, -2, "boundary");
 }

@@ -11,7 +11,8 @@
 
 #include "transfer.h"
 
-/* Registers the class, and sets "upload" in the table on top: the function that makes one. */
+/* Registers the class, and sets in the table on top "upload", the function that makes one, and "boundary", which
+ * makes the boundary of a multipart body. */
 void rille_upload_open(lua_State *L);
 
 /* The body of the upload at `index`, for one request; NULL if the value is something else. */

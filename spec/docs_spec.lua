@@ -401,6 +401,7 @@ describe("reference.md", function()
       EADDRNOTAVAIL = function() http.serve({ host = "192.0.2.1" }, print) end,
       EACCES = function() http.serve({ unix = absent }, print) end,
       ENOENT = function() http.get("http://localhost/", { unix_socket = absent }) end,
+      EISDIR = function() http.post(server.url, { multipart = { { name = "f", path = "/tmp" } } }) end,
       EAI_NONAME = function() http.serve({ host = "a..b" }, print) end,
     }
     assert.same(sorted(provoke), sorted(tabled("Codes of the system")))

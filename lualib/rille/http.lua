@@ -40,6 +40,7 @@ local http = {}
 ---@field json? any the body, encoded
 ---@field form? table<string, any>|any[][] the body, as an HTML form sends it
 ---@field body? string|rille.Source|file* the body as it is: a string, or what gives strings, sent as it comes
+---@field multipart? rille.http.Part[] the body, of the parts of a form: values and files
 ---@field length? integer bytes of a body that comes as it is made; without it the body is sent in chunks
 ---@field progress? fun(sent: integer, total: integer|nil) called as the body is sent; total is nil if that is
 ---  not known

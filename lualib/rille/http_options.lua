@@ -24,7 +24,7 @@ local HOST = {
   netrc = { "boolean", "string" }, resolve = { "table" }, block_private = { "boolean" },
   http_version = { "string" },
 }
-local REQUEST = set "headers query json form body length progress retry"
+local REQUEST = set "headers query json form body multipart length progress retry"
 local CLIENT = set "headers query base_url max_connections max_per_host cookies retry rate"
 local NESTED = {
   timeout = { connect = { "number" }, total = { "number" }, idle = { "number" } },

@@ -98,13 +98,13 @@ end
 
 -- Body and URL
 
-local BODIES <const> = { "json", "form", "body" }
+local BODIES <const> = { "json", "form", "body", "multipart" }
 
 local function check_body(options)
   local given
   for _, name in ipairs(BODIES) do
     if options[name] ~= nil then
-      if given then misuse("bad options (more than one of 'json', 'form' and 'body')") end
+      if given then misuse("bad options (more than one of 'json', 'form', 'body' and 'multipart')") end
       given = name
     end
   end
@@ -128,6 +128,9 @@ local function make_body(options)
     local form = encode_fields(options.form, "form"):gsub("%%20", "+")
     return form, "application/x-www-form-urlencoded"
   end
+  if options.multipart ~= nil then
+    return require("rille.multipart").make(options.multipart, options.progress)
+  end
   return options.body
 end
 
@@ -141,7 +144,7 @@ end
 -- A body that is not simply a string in memory is an upload; so is one that waits for a permission.
 local function make_upload(body, options, headers)
   local simple = type(body) == "string" and not (options.length or options.progress or has_expect(headers))
-  if body == nil or simple then return body end
+  if body == nil or options.multipart or simple then return body end
   return require("rille.http_upload").make(body, options.length, options.progress)
 end
 
