@@ -462,7 +462,8 @@ void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_
   t->added = true;
   t->started = uv_now(pool->sockets.loop);
   t->body_length = request->body_length;
-  if (t->once || (request->stream && pool->http != RILLE_HTTP_1_1))
+  bool paces = request->stream || request->send != NULL; /* it may pause */
+  if (t->once || (paces && pool->http != RILLE_HTTP_1_1))
     part(t);
   if (pool->busy_count++ == 0)
     uv_ref((uv_handle_t *)&pool->timer);

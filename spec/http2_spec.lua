@@ -153,6 +153,25 @@ describe("rille.http over HTTP/2", function()
     assert.equal("small", client:get("/small"):text())
   end)
 
+  it("sends a body as it comes, and hurts no other", function()
+    local _ <close>, there = nghttpd.start(function() end, { tls = certificates.localhost })
+    local client <close> = new_client { base_url = there }
+    local made, count = 0, LARGE // #MIDDLE
+    local source = rille.generator(function()
+      for _ = 1, count do
+        made = made + 1
+        coroutine.yield(MIDDLE)
+      end
+    end)
+    local res <close> = client:stream("/", { method = "POST", body = source() })
+    local others = rille.all { function() return client:post("/", { body = "a" }):text() end,
+      function() return client:post("/", { body = "b" }):text() end }
+    assert.same({ "a", "b" }, others)
+    assert.equal("2", res.http_version)
+    assert.is_true(res:text() == MIDDLE:rep(count))
+    assert.equal(count, made)
+  end)
+
   it("reads heads that are larger than a frame", function()
     local client <close> = new_client()
     for _, res in ipairs(rille.all { function() return client:get("/fat") end,
