@@ -1,5 +1,5 @@
 /* http_options.h -- what a request is, read from Lua. A part of http.c.
- * Model:  a binding is called with a pool and the five values below; lualib/rille/http_request.lua has made
+ * Model:  a binding is called with a pool and the five values below; lualib/rille/http/request.lua has made
  *         them, and has checked names and types. What is checked here is what could change the meaning
  *         of the request on its way, whoever made it.
  * Owner:  a request borrows its strings from the stack of L: they stay there until it is over.

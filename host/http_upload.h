@@ -1,6 +1,6 @@
 /* http_upload.h -- request bodies that are not a string in memory. A part of http.c.
  * Model:  an upload is an object over a body that is sent as it comes (transfer_send.h). It is given to a
- *         request in place of a string; a task of its own (lualib/rille/http_upload.lua) waits until it is
+ *         request in place of a string; a task of its own (lualib/rille/http/upload.lua) waits until it is
  *         asked for, writes pieces, and finishes. There is one op: one task may wait in it.
  * Owner:  whoever holds the request keeps the upload: the waiter's stack, or the body of a response.
  * Errors: a source that fails gives its error to the upload: the request raises it, as the same object. */

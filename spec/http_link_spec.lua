@@ -1,7 +1,7 @@
 -- The header Link: which links are read, and what they lead to. References are resolved as RFC 3986 has it.
 local expect = require "spec.helper.expect"
 local http = require "rille.http"
-local http_link = require "rille.http_link"
+local http_link = require "rille.http.link"
 local uri = require "rille.uri"
 
 -- RFC 3986, 5.4.1 and 5.4.2: reference, and what it is with the base "http://a/b/c/d;p?q".

@@ -1,5 +1,5 @@
 --- rille.http: HTTP requests in direct style. A request waits for the whole response; `stream` for its
---- headers, and gives the body as it comes (rille.http_stream).
+--- headers, and gives the body as it comes (rille.http.streamed).
 -- Errors: what the world does raises an error object with a code: ECONNREFUSED, ECONNRESET, ENOTFOUND,
 -- ETIMEDOUT (with `phase`), EPROTO, ETLS, ETOOBIG, EREDIRECT, EURL, EPROXY, EPRIVATE ..., and with `url` (its
 -- password hidden), `method`, and what was received if a response had begun. Misuse raises a string.
@@ -7,15 +7,15 @@
 local fault = require "rille.host.fault"
 local host = require "rille.host.http"
 local find_otherwise = require "rille.json_pointer"
-local http_charset = require "rille.http_charset"
-local http_fault = require "rille.http_fault"
-local http_options = require "rille.http_options"
-local http_pools = require "rille.http_pools"
-local http_request = require "rille.http_request"
-local http_retry = require "rille.http_retry"
+local http_charset = require "rille.http.charset"
+local http_fault = require "rille.http.fault"
+local http_options = require "rille.http.options"
+local http_pools = require "rille.http.pools"
+local http_request = require "rille.http.request"
+local http_retry = require "rille.http.retry"
 local json = require "rille.json"
 local misuse = require "rille.host.misuse"
-local new_rate = require "rille.http_rate"
+local new_rate = require "rille.http.rate"
 local waitlist = require "rille.host.waitlist"
 
 ---@class rille.http a function for each method; see also `request` and `client`
@@ -157,10 +157,10 @@ local Client = {}
 -- Sends a request, which the host takes in this form, and waits for the response.
 local function perform(client, method, url, headers, body, options, streamed)
   local pool = http_pools.of(client.pools, options and options.http_version)
-  local via = type(body) == "table" and require "rille.http_upload" or pool
+  local via = type(body) == "table" and require "rille.http.upload" or pool
   if not streamed then return via.request(pool, method, url, headers, body, options) end
   local head, content = via.stream(pool, method, url, headers, body, options)
-  return require("rille.http_stream")(head, content, options and options.max_body)
+  return require("rille.http.streamed")(head, content, options and options.max_body)
 end
 
 local NO_OPTIONS = {}
@@ -249,13 +249,13 @@ function Client:stream(url, options) return send_streamed(self, url, options) en
 ---@param url string
 ---@param next? string|fun(res: rille.http.Response): string|nil|rille.http.PagesOptions as of http.pages
 ---@return rille.Stream of responses
-function Client:pages(url, next) return require("rille.http_pages")(self, url, next) end
+function Client:pages(url, next) return require("rille.http.pages")(self, url, next) end
 
 --- The Server-Sent Events of a URL; connects again when the connection ends.
 ---@param url string
 ---@param options? rille.http.EventsOptions
 ---@return rille.Stream of rille.ServerSentEvent
-function Client:events(url, options) return require("rille.http_events")(self, url, options) end
+function Client:events(url, options) return require("rille.http.events")(self, url, options) end
 
 --- Saves what a URL has as a file. What an earlier try has left beside it is gone on with, if it can be.
 ---@param url string
@@ -263,7 +263,7 @@ function Client:events(url, options) return require("rille.http_events")(self, u
 ---@param options? rille.http.DownloadOptions
 ---@return rille.http.Download
 function Client:download(url, path, options)
-  return require("rille.http_download")(self, url, path, options)
+  return require("rille.http.download")(self, url, path, options)
 end
 
 --- Its connections now, and who has them.
@@ -310,14 +310,14 @@ function http.stream(url, options) return send_streamed(shared or shared_client(
 ---@param next? string|fun(res: rille.http.Response): string|nil|rille.http.PagesOptions what gives the URL of
 ---  the next page; by default the header Link
 ---@return rille.Stream of responses
-function http.pages(url, next) return require("rille.http_pages")(shared or shared_client(), url, next) end
+function http.pages(url, next) return require("rille.http.pages")(shared or shared_client(), url, next) end
 
 --- The Server-Sent Events of a URL; connects again when the connection ends.
 ---@param url string
 ---@param options? rille.http.EventsOptions
 ---@return rille.Stream of rille.ServerSentEvent
 function http.events(url, options)
-  return require("rille.http_events")(shared or shared_client(), url, options)
+  return require("rille.http.events")(shared or shared_client(), url, options)
 end
 
 --- Saves what a URL has as a file. What an earlier try has left beside it is gone on with, if it can be.
@@ -326,7 +326,7 @@ end
 ---@param options? rille.http.DownloadOptions
 ---@return rille.http.Download
 function http.download(url, path, options)
-  return require("rille.http_download")(shared or shared_client(), url, path, options)
+  return require("rille.http.download")(shared or shared_client(), url, path, options)
 end
 
 --- Starts a server: see rille.server.
@@ -370,7 +370,7 @@ end
 --- The URL that the header Link (RFC 8288) gives for a relation type, absolute; nil if there is none.
 ---@param rel string "next", "prev" ... or a URI; case-blind
 ---@return string|nil
-function Response:link(rel) return require("rille.http_link").find(self, rel) end
+function Response:link(rel) return require("rille.http.link").find(self, rel) end
 
 --- Returns itself, or raises ESTATUS if the status is 400 or more.
 ---@return rille.http.Response

@@ -1,4 +1,4 @@
---- rille.multipart: bodies of multipart/form-data, as RFC 7578 and the HTML standard have them (internal).
+--- rille.http.multipart: bodies of multipart/form-data (RFC 7578, and the HTML standard; internal).
 -- Model:  a list of parts, each with a head that is made at once, and with a text, the path of a file or a
 --         source. Files are opened and read when the body is sent; their sizes are taken when it is made, so
 --         that its length is known unless a source has none. Without a source it can be sent again.
@@ -13,7 +13,7 @@ local host = require "rille.host.http"
 local misuse = require "rille.host.misuse"
 local source = require "rille.stream.source"
 local stage = require "rille.stream.stage"
-local upload = require "rille.http_upload"
+local upload = require "rille.http.upload"
 
 local yield = coroutine.yield
 

@@ -1,4 +1,4 @@
---- rille.http_pages: the pages of a list, each of which leads to the next (internal).
+--- rille.http.pages: the pages of a list, each of which leads to the next (internal).
 -- Model:  a generator of responses. The first request has all that the caller and the client give; what leads
 --         to a later page says its whole query. The user's secrets stay with the origin of the first URL.
 -- Owner:  the generator; between two pages it holds a response, and no connection.
@@ -6,9 +6,9 @@
 --         page that was there before ELOOP, after the pages before it.
 
 local generator = require("rille.host.generator").generator
-local http_fault = require "rille.http_fault"
-local http_options = require "rille.http_options"
-local http_request = require "rille.http_request"
+local http_fault = require "rille.http.fault"
+local http_options = require "rille.http.options"
+local http_request = require "rille.http.request"
 local json = require "rille.json"
 local misuse = require "rille.host.misuse"
 local uri = require "rille.uri"

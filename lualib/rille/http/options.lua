@@ -1,6 +1,6 @@
---- rille.http_options: the names and types of the options of requests and clients (internal).
+--- rille.http.options: the names and types of the options of requests and clients (internal).
 -- Model:  options are of three kinds: those that the host reads by itself, those of which a request is made
---         (rille.http_request), and those of a client alone. Options of the first two kinds that a client was
+--         (rille.http.request), and those of a client alone. Options of the first two kinds that a client was
 --         made with are the defaults of its requests.
 -- Owner:  nobody; nothing is kept.
 -- Errors: a name that means nothing, a value of another type and a number out of range are misuse.

@@ -1,14 +1,14 @@
---- rille.http_download: a URL as a file, in as many tries as it takes (internal).
--- Model:  what comes is appended to a part beside the file (rille.http_part), which becomes the file when it
+--- rille.http.download: a URL as a file, in as many tries as it takes (internal).
+-- Model:  what comes is appended to a part beside the file (rille.http.part), which becomes the file when it
 --         is complete and on the disk. A part of an earlier try is gone on with, if the server says that it
 --         is of the same thing: Range with If-Range.
 -- Owner:  the download has the response and the part; both are closed when it ends, however it ends.
 -- Errors: misuse; those of the transfer; a response that is no such file; those of the disk, with `path`.
 
-local http_fault = require "rille.http_fault"
-local http_options = require "rille.http_options"
-local http_part = require "rille.http_part"
-local http_request = require "rille.http_request"
+local http_fault = require "rille.http.fault"
+local http_options = require "rille.http.options"
+local http_part = require "rille.http.part"
+local http_request = require "rille.http.request"
 local misuse = require "rille.host.misuse"
 local progress_bar = require "rille.progress_bar"
 

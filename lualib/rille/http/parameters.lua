@@ -1,4 +1,4 @@
---- rille.http_parameters: the parameters of a header's value, such as "; charset=utf-8" (RFC 9110, 5.6.6;
+--- rille.http.parameters: the parameters of a header's value, such as "; charset=utf-8" (RFC 9110, 5.6.6;
 --- internal).
 -- Model:  read from a place in the text on, as far as they go.
 -- Owner:  nobody; nothing is kept.

@@ -1,12 +1,12 @@
---- rille.http_stream: the response of http.stream, whose body is read as it comes.
+--- rille.http.streamed: the response of http.stream, whose body is read as it comes.
 -- Model:  the head is a response without a body; the body gives pieces (host/http_stream.c), which are read
 --         by one reader: a stream of pieces, lines, values or events, or a function that reads what is left.
 -- Owner:  whoever opened it closes it: a <close> variable, the end of a reader's loop, the end of the body.
 -- Errors: those of the body at the read that meets them. A second reader is misuse.
 
 local fault = require "rille.host.fault"
-local http_charset = require "rille.http_charset"
-local http_fault = require "rille.http_fault"
+local http_charset = require "rille.http.charset"
+local http_fault = require "rille.http.fault"
 local json = require "rille.json"
 local lines = require "rille.lines"
 local misuse = require "rille.host.misuse"

@@ -1,4 +1,4 @@
---- rille.http_rate: the rate of a client: so many requests a second (internal).
+--- rille.http.rate: the rate of a client: so many requests a second (internal).
 -- Model:  a request may begin when `due` has come, which then moves on by the time between two. One task
 --         waits for that; the others wait in a row for their turn at it, first come first served.
 -- Owner:  the client. Whoever has the turn hands it on when it leaves, cancelled or not, and only who begins

@@ -1,4 +1,4 @@
---- rille.http_events: Server-Sent Events of a URL that is connected to again and again (WHATWG HTML, 9.2;
+--- rille.http.events: Server-Sent Events of a URL that is connected to again and again (WHATWG HTML, 9.2;
 --- internal).
 -- Model:  a generator that opens one streamed response after the other and passes their events on. What the
 --         parser of the last one has learnt, the id and the retry time, goes on to the next.
@@ -9,9 +9,9 @@
 local decode = require "rille.stream.decode"
 local fault = require "rille.host.fault"
 local generator = require("rille.host.generator").generator
-local http_fault = require "rille.http_fault"
-local http_options = require "rille.http_options"
-local http_request = require "rille.http_request"
+local http_fault = require "rille.http.fault"
+local http_options = require "rille.http.options"
+local http_request = require "rille.http.request"
 local misuse = require "rille.host.misuse"
 local new_parser = require "rille.sse_parser"
 local task = require "rille.host.task"

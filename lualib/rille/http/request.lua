@@ -1,4 +1,4 @@
---- rille.http_request: a request in the form that the host takes (internal).
+--- rille.http.request: a request in the form that the host takes (internal).
 -- Model:  `make` puts together what a client has and what a call gives: the URL, a list of headers, the body
 --         and the host's options.
 -- Owner:  nobody; nothing is kept.
@@ -6,7 +6,7 @@
 
 local json = require "rille.json"
 local misuse = require "rille.host.misuse"
-local http_options = require "rille.http_options"
+local http_options = require "rille.http.options"
 
 -- Headers
 
@@ -129,7 +129,7 @@ local function make_body(options)
     return form, "application/x-www-form-urlencoded"
   end
   if options.multipart ~= nil then
-    return require("rille.multipart").make(options.multipart, options.progress)
+    return require("rille.http.multipart").make(options.multipart, options.progress)
   end
   return options.body
 end
@@ -145,7 +145,7 @@ end
 local function make_upload(body, options, headers)
   local simple = type(body) == "string" and not (options.length or options.progress or has_expect(headers))
   if body == nil or options.multipart or simple then return body end
-  return require("rille.http_upload").make(body, options.length, options.progress)
+  return require("rille.http.upload").make(body, options.length, options.progress)
 end
 
 local function join_url(base, url)

@@ -1,4 +1,4 @@
---- rille.http_upload: request bodies that are not a string in memory (internal).
+--- rille.http.upload: request bodies that are not a string in memory (internal).
 -- Model:  a body has pieces, which a task of the request takes from its source and writes to the host
 --         (host/http_upload.c), which sends them; the source is advanced as the peer takes what is there. A
 --         body that is replayable opens a source for every time that it is sent, and may be sent again by a

@@ -1,4 +1,4 @@
---- rille.http_pools: the connections of a client (internal).
+--- rille.http.pools: the connections of a client (internal).
 -- Model:  a client has a pool of connections for the version of HTTP that it was made with, and makes another
 --         for each other version that a request asks for. They share cookies and no more, as libcurl 7.88 may
 --         put two requests on one HTTP/1.1 connection at once if it knows the same host to speak HTTP/2.

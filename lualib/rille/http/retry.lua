@@ -1,4 +1,4 @@
---- rille.http_retry: the tries of a request: when each may begin, and whether there is another (internal).
+--- rille.http.retry: the tries of a request: when each may begin, and whether there is another (internal).
 -- Model:  a policy is read from the option `retry`. `run` sends a request until there is an outcome that
 --         the policy takes for the last one, a response or an error, and gives that. A wait that would
 --         outlast the request's total time-out is not begun.
@@ -9,7 +9,7 @@
 local backoff = require "rille.backoff"
 local fault = require "rille.host.fault"
 local host = require "rille.host.http"
-local http_fault = require "rille.http_fault"
+local http_fault = require "rille.http.fault"
 local misuse = require "rille.host.misuse"
 local task = require "rille.host.task"
 local timer = require "rille.host.timer"
@@ -135,7 +135,7 @@ end
 
 ---@class rille.http.Run
 ---@field client rille.http.Client
----@field request table as rille.http_request makes it
+---@field request table as rille.http.request makes it
 ---@field policy rille.http.Policy|nil
 ---@field deadline number|nil
 ---@field tried integer
@@ -200,7 +200,7 @@ end
 
 --- Sends a request at the rate of the client, and again as the policy says.
 ---@param client rille.http.Client
----@param request table as rille.http_request makes it
+---@param request table as rille.http.request makes it
 ---@param policy rille.http.Policy|nil
 ---@param try fun(options: table|nil): rille.http.Response sends it once
 ---@param streamed boolean|nil the responses are to be closed

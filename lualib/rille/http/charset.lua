@@ -1,4 +1,4 @@
---- rille.http_charset: the text of a response, as UTF-8 (internal).
+--- rille.http.charset: the text of a response, as UTF-8 (internal).
 -- Model:  the parameter charset of Content-Type names the charset (host/charset.c); a byte order mark goes
 --         before it. Without the parameter a mark counts in text and XML alone, and else bytes are text as
 --         they are.
@@ -6,9 +6,9 @@
 -- Errors: a charset that is not known raises ECHARSET.
 
 local decode = require "rille.stream.decode"
-local http_fault = require "rille.http_fault"
+local http_fault = require "rille.http.fault"
 local host = require "rille.host.charset"
-local parameters = require "rille.http_parameters"
+local parameters = require "rille.http.parameters"
 
 local http_charset = {}
 

@@ -1,4 +1,4 @@
---- rille.http_fault: the error objects that responses of the client raise by themselves (internal).
+--- rille.http.fault: the error objects that responses of the client raise by themselves (internal).
 -- Model:  what a response is asked for and cannot give, with the beginning of its body.
 -- Owner:  nobody; nothing is kept.
 -- Errors: they are made here and raised by the caller.

@@ -1,11 +1,11 @@
---- rille.http_link: the links of a response (RFC 8288; internal).
+--- rille.http.link: the links of a response (RFC 8288; internal).
 -- Model:  header fields are read as its appendix B.2 does: what is malformed ends the field, and the links
 --         before it stay. Of several `rel` of a link the first counts.
 -- Owner:  nobody; nothing is kept.
 -- Errors: misuse; a header is never an error.
 
 local misuse = require "rille.host.misuse"
-local parameters = require "rille.http_parameters"
+local parameters = require "rille.http.parameters"
 local uri = require "rille.uri"
 
 ---@class rille.http.Link

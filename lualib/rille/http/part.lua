@@ -1,4 +1,4 @@
---- rille.http_part: a file that is being downloaded (internal).
+--- rille.http.part: a file that is being downloaded (internal).
 -- Model:  PATH.part grows; PATH.part.json says what it is a part of: a strong validator, the size of the
 --         whole, and a sum of the URL, which may be secret itself. It is written before the first byte, so
 --         that a part without it, or with another URL's, is worth nothing. Complete and synced, the part
