@@ -18,7 +18,7 @@
 
 #define SCOPE "rille.Scope"
 
-enum { SIGNAL = 1, OPENED, VALUES = OPENED }; /* user values */
+enum { SIGNAL = 1, OPENED, NOTE, VALUES = NOTE }; /* user values */
 
 struct cancel_scope {
   struct rille_scope scope;
@@ -26,6 +26,16 @@ struct cancel_scope {
   double seconds;          /* until its deadline; below 0: it has none */
   bool sent;               /* its signal was sent */
 };
+
+/* Tells who wanted to know that the signal on top, of the scope below it, is about to strike. */
+static void call_note(lua_State *L) {
+  if (lua_getiuservalue(L, -2, NOTE) == LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pushvalue(L, -2);
+  lua_call(L, 1, 0);
+}
 
 static void push_signal(lua_State *L, struct rille_task *t, struct rille_scope *s) {
   (void)t;
@@ -35,6 +45,7 @@ static void push_signal(lua_State *L, struct rille_task *t, struct rille_scope *
     rille_fault_push(L, "ECANCELED", "cancelled by %s", s->opened);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, -3, SIGNAL);
+    call_note(L);
   }
   lua_remove(L, -2);
 }
@@ -194,9 +205,21 @@ static int l_shield(lua_State *L) {
   return call_inside(L, c, shield_k);
 }
 
-/* new(what) -> a scope; what, with the line, is for messages: "rille.group opened at" */
+/* new(what) -> a scope; what, with the line, is for messages: "rille.group opened at".
+ * new(what, seconds, note): it sends its signal after so many seconds of real time; note(signal) is called,
+ * and may not wait, where it first strikes, before anything unwinds. */
 static int l_new(lua_State *L) {
-  (void)push_scope(L, luaL_checkstring(L, 1), -1);
+  const char *what = luaL_checkstring(L, 1);
+  lua_settop(L, 3);
+  if (lua_isnil(L, 2)) {
+    (void)push_scope(L, what, -1);
+    return 1;
+  }
+  double seconds = rille_check_seconds(L, 2);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  push_scope(L, what, seconds)->deadline.real = true;
+  lua_pushvalue(L, 3);
+  lua_setiuservalue(L, -2, NOTE);
   return 1;
 }
 

@@ -9,6 +9,7 @@
 #include "box.h"
 #include "describe.h"
 #include "fiber.h"
+#include "leak.h"
 #include "lib.h"
 #include "runtime.h"
 
@@ -31,6 +32,7 @@ static int l_open(lua_State *L) {
   (void)snprintf(c->opened, sizeof c->opened, "%s", lua_tostring(L, -1));
   lua_pop(L, 1);
   luaL_setmetatable(L, CLOCK);
+  rille_leak_note(L, -1);
   rille_timeline_halt(&rt->time);
   c->began = rille_now(rt);
   rt->clock = c->opened;
@@ -56,9 +58,23 @@ static int l_close(lua_State *L) {
   return 0;
 }
 
+static int l_leak(lua_State *L) {
+  struct clock *c = luaL_checkudata(L, 1, CLOCK);
+  if (!is_open(L, c))
+    return 0;
+  lua_pushfstring(L, "the clock opened at %s is open", c->opened);
+  return 1;
+}
+
+/* A clock that is collected open is a leak. */
+static int l_gc(lua_State *L) {
+  rille_leak_collected(L, 1);
+  return l_close(L);
+}
+
 static const luaL_Reg methods[] = {{"now", l_now}, {"close", l_close}, {NULL, NULL}};
 
-static const luaL_Reg meta[] = {{"__close", l_close}, {"__gc", l_close}, {NULL, NULL}};
+static const luaL_Reg meta[] = {{"__close", l_close}, {"__gc", l_gc}, {"__leak", l_leak}, {NULL, NULL}};
 
 static const luaL_Reg lib[] = {{"open", l_open}, {NULL, NULL}};
 

@@ -385,6 +385,7 @@ static int l_is_generator_function(lua_State *L) {
 static const luaL_Reg meta[] = {{"__call", l_call},
                                 {"__close", l_close_loop},
                                 {"__gc", rille_generator_gc},
+                                {"__leak", rille_generator_leak},
                                 {"__tostring", l_tostring},
                                 {NULL, NULL}};
 

@@ -59,6 +59,9 @@ void rille_generator_begin(lua_State *L, struct rille_generator *g);
 /* __gc: a generator that was dropped while suspended is reported, and closed in a task (R93, R94). */
 int rille_generator_gc(lua_State *L);
 
+/* __leak: a generator that has begun and not ended. */
+int rille_generator_leak(lua_State *L);
+
 /* Makes what generator_drop.c needs, and has it called at the end of the program. */
 void rille_generator_open_drop(lua_State *L);
 

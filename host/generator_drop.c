@@ -15,6 +15,7 @@
 
 #include "describe.h"
 #include "fault.h"
+#include "leak.h"
 #include "runtime.h"
 #include "task.h"
 
@@ -42,23 +43,45 @@ void rille_generator_begin(lua_State *L, struct rille_generator *g) {
   lua_setiuservalue(L, 1, RILLE_GENERATOR_USER);
   if (list_empty(&g->link))
     list_append(&g->fiber.rt->generators, &g->link);
+  rille_leak_note(L, 1);
+}
+
+/* Pushes " and first used at file:line", or "" if that is not known. The generator is at index 1. */
+static const char *push_used(lua_State *L, const struct rille_generator *g) {
+  lua_Debug ar;
+  int top = lua_gettop(L);
+  if (lua_getiuservalue(L, 1, RILLE_GENERATOR_USER) == LUA_TFUNCTION && g->user_line > 0 &&
+      lua_getinfo(L, ">S", &ar) != 0)
+    return lua_pushfstring(L, " and first used at %s:%d", ar.short_src, g->user_line);
+  lua_settop(L, top);
+  return lua_pushliteral(L, "");
+}
+
+static bool is_open(const struct rille_generator *g) {
+  return g->phase == RILLE_GENERATOR_LIVE &&
+         (g->fiber.state == RILLE_SUSPENDED || g->fiber.state == RILLE_WAITING);
+}
+
+int rille_generator_leak(lua_State *L) {
+  struct rille_generator *g = lua_touserdata(L, 1);
+  if (!is_open(g))
+    return 0;
+  rille_generator_push_birthplace(L, g);
+  (void)push_used(L, g);
+  lua_pushfstring(L, "the generator made at %s%s is open", lua_tostring(L, -2), lua_tostring(L, -1));
+  return 1;
 }
 
 /* Warns once for each place where generators are made. The generator is at index 1. */
 static void warn_dropped(lua_State *L, struct rille_generator *g) {
-  lua_Debug ar;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &REPORTED);
   rille_generator_push_birthplace(L, g);
   lua_pushvalue(L, -1);
   if (lua_rawget(L, -3) == LUA_TNIL) {
-    const char *used = "";
-    if (lua_getiuservalue(L, 1, RILLE_GENERATOR_USER) == LUA_TFUNCTION && g->user_line > 0 &&
-        lua_getinfo(L, ">S", &ar) != 0)
-      used = lua_pushfstring(L, " and first used at %s:%d", ar.short_src, g->user_line);
     lua_pushfstring(L,
                     "rille: the generator made at %s%s was dropped before its end; its cleanup runs now. "
                     "Close it: 'for v in g:each() do', or 'local g <close> = ...'",
-                    lua_tostring(L, 3), used);
+                    lua_tostring(L, 3), push_used(L, g));
     lua_warning(L, lua_tostring(L, -1), 0);
     lua_pushvalue(L, 3);
     lua_pushboolean(L, true);
@@ -124,6 +147,7 @@ int rille_generator_gc(lua_State *L) {
   if (rt->closing)
     return 0;
   lua_settop(L, 1);
+  rille_leak_collected(L, 1);
   warn_dropped(L, g);
   spawn_close(L);
   return 0;

@@ -9,6 +9,7 @@
 #include "http_error.h"
 #include "http_response.h"
 #include "http_upload.h"
+#include "leak.h"
 #include "runtime.h"
 
 #define BODY "rille.http.Body"
@@ -85,6 +86,7 @@ void rille_stream_push(lua_State *L, int pool, int method, int url, int upload) 
   rille_push_line(L, L);
   b->where = lua_tostring(L, -1);
   lua_setiuservalue(L, -2, WHERE);
+  rille_leak_note(L, -1);
 }
 
 const char *rille_stream_where(const struct rille_op *op) { return ((const struct body *)op)->where; }
@@ -177,17 +179,35 @@ static int l_close(lua_State *L) {
   return 0;
 }
 
-/* Warns of the body at 1, which nobody has read to its end or closed. */
-static void warn_dropped(lua_State *L) {
+/* Pushes "the response of GET url opened at file:line", of the body at 1. */
+static const char *push_description(lua_State *L) {
   lua_getiuservalue(L, 1, METHOD);
   lua_getiuservalue(L, 1, URL);
   rille_push_safe_url(L, lua_tostring(L, -1));
   lua_getiuservalue(L, 1, WHERE);
+  return lua_pushfstring(L, "the response of %s %s opened at %s", lua_tostring(L, -4), lua_tostring(L, -2),
+                         lua_tostring(L, -1));
+}
+
+/* Warns of the body at 1, which nobody has read to its end or closed. */
+static void warn_dropped(lua_State *L) {
   lua_pushfstring(L,
-                  "rille: the response of %s %s opened at %s was dropped before its end; it is closed "
-                  "now. Close it: 'local res <close> = http.stream(url)', or read all of it",
-                  lua_tostring(L, -4), lua_tostring(L, -2), lua_tostring(L, -1));
+                  "rille: %s was dropped before its end; it is closed now. Close it: "
+                  "'local res <close> = http.stream(url)', or read all of it",
+                  push_description(L));
   lua_warning(L, lua_tostring(L, -1), 0);
+}
+
+static bool is_unread(const struct body *b) {
+  const struct rille_transfer *t = b->transfer;
+  return t != NULL && b->state == OPEN && !(t->end == RILLE_END_OK && rille_transfer_is_read(t));
+}
+
+static int l_leak(lua_State *L) {
+  if (!is_unread(check_body(L)))
+    return 0;
+  lua_pushfstring(L, "%s is open", push_description(L));
+  return 1;
 }
 
 static int l_gc(lua_State *L) {
@@ -195,7 +215,9 @@ static int l_gc(lua_State *L) {
   struct rille_transfer *t = b->transfer;
   if (t == NULL)
     return 0;
-  bool unread = b->state == OPEN && !(t->end == RILLE_END_OK && rille_transfer_is_read(t));
+  bool unread = is_unread(b);
+  if (unread)
+    rille_leak_collected(L, 1);
   b->transfer = NULL;
   b->state = CLOSED;
   rille_transfer_abort(t);
@@ -205,7 +227,7 @@ static int l_gc(lua_State *L) {
 }
 
 static const luaL_Reg meta[] = {
-    {"__gc", l_gc}, {"__close", l_close}, {"__interrupt", l_close}, {NULL, NULL}};
+    {"__gc", l_gc}, {"__close", l_close}, {"__interrupt", l_close}, {"__leak", l_leak}, {NULL, NULL}};
 
 static const luaL_Reg methods[] = {
     {"read", l_read}, {"close", l_close}, {"check", l_check}, {NULL, NULL}};

@@ -14,6 +14,7 @@
 #include "describe.h"
 #include "fault.h"
 #include "json.h"
+#include "leak.h"
 #include "report.h"
 #include "task.h"
 
@@ -22,6 +23,7 @@ static const luaL_Reg modules[] = {{"rille.host.fault", luaopen_rille_fault},
                                    {"rille.host.task", luaopen_rille_task},
                                    {"rille.host.misuse", luaopen_rille_misuse},
                                    {"rille.host.report", luaopen_rille_report},
+                                   {"rille.host.leak", luaopen_rille_leak},
                                    {"rille.host.generator", luaopen_rille_generator},
                                    {"rille.host.timer", luaopen_rille_timer},
                                    {"rille.host.cancel_scope", luaopen_rille_cancel_scope},

@@ -52,6 +52,7 @@ struct rille {
   int status;                 /* exit status */
   uint32_t task_number;       /* tasks spawned so far */
   bool inquired;              /* the tree is to be printed */
+  bool watching;              /* what is opened is noted (leak.h) */
   bool strict;                /* warnings are errors of the program (strict.h) */
   bool warning;               /* a warning has begun, more of it is to come */
   bool stopping;              /* the program was told to end */

@@ -1,0 +1,107 @@
+/* leak.c -- what was opened and is to be closed; the binding rille.host.leak. The model is told in leak.h.
+ * Owner:  the registry has the table of the noted objects, with weak keys, and the list of what was told
+ *         of those that were collected open.
+ * Errors: none of its own. */
+#include "leak.h"
+
+#include "lib.h"
+
+static const char NOTED = 0; /* their addresses are the keys in the registry */
+static const char TOLD = 0;
+
+void rille_leak_note(lua_State *L, int index) {
+  if (!rille_of(L)->watching)
+    return;
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &NOTED);
+  lua_pushvalue(L, index);
+  lua_pushboolean(L, true);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Pushes what is open in the object at `index`: a string, or nil. */
+static bool push_leak(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  if (luaL_getmetafield(L, index, "__leak") == LUA_TNIL) {
+    lua_pushnil(L);
+    return false;
+  }
+  lua_pushvalue(L, index);
+  lua_call(L, 1, 1);
+  return lua_isstring(L, -1);
+}
+
+/* Its key is in the table until its finaliser was called. */
+void rille_leak_collected(lua_State *L, int index) {
+  struct rille *rt = rille_of(L);
+  int top = lua_gettop(L);
+  if (!rt->watching || rt->closing)
+    return;
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &NOTED);
+  lua_pushvalue(L, index);
+  if (lua_rawget(L, -2) == LUA_TBOOLEAN && push_leak(L, index)) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &TOLD);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  }
+  lua_settop(L, top);
+}
+
+/* watch(): objects that are opened from here on are noted. */
+static int l_watch(lua_State *L) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &NOTED);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &TOLD);
+  rille_of(L)->watching = true;
+  return 0;
+}
+
+/* open() -> table of what is open, in words, by object */
+static int l_open(lua_State *L) {
+  lua_settop(L, 0);
+  lua_newtable(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &NOTED) == LUA_TNIL)
+    lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, 2) != 0; lua_settop(L, 3)) {
+    if (!push_leak(L, 3))
+      continue;
+    lua_pushvalue(L, 3);
+    lua_insert(L, -2);
+    lua_rawset(L, 1);
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* collected() -> list of what was open in objects that were collected since it was last called, in words */
+static int l_collected(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &TOLD);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &TOLD);
+  return 1;
+}
+
+/* forget(object): it is told of no more */
+static int l_forget(lua_State *L) {
+  lua_settop(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &NOTED);
+  lua_insert(L, 1);
+  lua_pushnil(L);
+  lua_rawset(L, 1);
+  return 0;
+}
+
+static const luaL_Reg lib[] = {
+    {"watch", l_watch}, {"open", l_open}, {"collected", l_collected}, {"forget", l_forget}, {NULL, NULL}};
+
+int luaopen_rille_leak(lua_State *L) {
+  luaL_newlib(L, lib);
+  return 1;
+}

@@ -1,0 +1,23 @@
+/* leak.h -- what was opened and is to be closed: noted while specs run.
+ * Model:  a binding notes an object when there is something to close in it. The metamethod __leak of its
+ *         class tells, in words, what is still open; nothing once it is closed. An object that is
+ *         dropped open is told of by its finaliser. Nothing is noted unless rille.host.leak was told to
+ *         watch: a program pays one test.
+ * Owner:  a weak table in the registry: to be noted keeps nothing alive.
+ * Errors: those of whatever pushes. */
+#ifndef RILLE_LEAK_H
+#define RILLE_LEAK_H
+
+#include <lua.h>
+
+#include "runtime.h"
+
+/* Notes the object at `index`, if leaks are watched. May raise. */
+void rille_leak_note(lua_State *L, int index);
+
+/* The object at `index` is being collected. Called by its finaliser before it closes what is open. */
+void rille_leak_collected(lua_State *L, int index);
+
+int luaopen_rille_leak(lua_State *L);
+
+#endif
