@@ -128,7 +128,7 @@ run: $(PROGRAM)
 	@$(PROGRAM) scripts/pokemon.lua
 
 test: packages-test $(PROGRAM)
-	@RILLE=$(PROGRAM) $(PROGRAM) spec/run.lua $(SPECS)
+	@RILLE=$(PROGRAM) $(PROGRAM) test $(SPECS)
 
 asan: packages-test
 	@$(MAKE) --no-print-directory BUILD=build/asan PROGRAM=build/asan/rille \
@@ -136,7 +136,7 @@ asan: packages-test
 	  SANITISE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
 	  build/asan/rille
 	@RILLE=build/asan/rille build/asan/rille spec/out_of_memory.lua
-	@RILLE=build/asan/rille RILLE_SPEC_GC=stress build/asan/rille spec/run.lua $(SPECS)
+	@RILLE=build/asan/rille RILLE_SPEC_GC=stress build/asan/rille test $(SPECS)
 
 valgrind: packages-valgrind $(PROGRAM)
 	valgrind --quiet --leak-check=full --error-exitcode=1 $(PROGRAM) scripts/pokemon.lua

@@ -289,6 +289,7 @@ describe("a clock", function()
   end)
 
   it("may be opened in one task and closed in another", function()
+    rille.test.may_leak()
     local clock
     rille.spawn(function() clock = rille.test.clock() end):await()
     rille.sleep(HOUR)
@@ -301,6 +302,7 @@ describe("a clock", function()
   end)
 
   it("that is collected makes time real again", function()
+    rille.test.may_leak()
     local log = {}
     local task
     do

@@ -849,7 +849,7 @@ describe("coroutine: waits through Lua's own calls", function()
     with_module(waiting_loader, function(name, calls)
       local function load() return (require(name)) end
       local body = rille.generator(function() coroutine.yield(load()) end)
-      local got = rille.all({ load, load, function() return (body():next()) end })
+      local got = rille.all({ load, load, function() return (body():first()) end })
       assert.equal(1, calls.n)
       for i = 1, 3 do assert.is_true(rawequal(package.loaded[name], got[i])) end
     end)

@@ -201,7 +201,7 @@ describe("rille.group", function()
       return child:await()
     end
     assert.equal("result", coroutine.wrap(use)())
-    assert.equal("result", rille.generator(function() coroutine.yield(use()) end)():next())
+    assert.equal("result", rille.generator(function() coroutine.yield(use()) end)():first())
     assert.equal("result", rille.spawn(use):await())
   end)
 

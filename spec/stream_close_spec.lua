@@ -265,7 +265,7 @@ describe("close of a stream while another task waits in it", function()
   it("R49 a close from a generator that the step's function steps is refused", function()
     local s
     s = stream.map({ 1 }, function()
-      return (rille.generator(function() coroutine.yield(select(2, pcall(s.close, s))) end)():next())
+      return (rille.generator(function() coroutine.yield(select(2, pcall(s.close, s))) end)():first())
     end)
     has(s:next(), "cannot close a running stream from inside it")
     s:close()

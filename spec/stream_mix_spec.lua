@@ -156,6 +156,7 @@ describe("rille.stream: operators upon operators", function()
   end)
 
   it("R93 a stream may be dropped at any item", function()
+    rille.test.may_leak()
     many(function(log)
       local about
       do

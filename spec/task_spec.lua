@@ -241,7 +241,7 @@ describe("Task:status, name and tostring", function()
     local task
     task = rille.spawn(function()
       local a = coroutine.wrap(function() return task:status() end)()
-      local b = rille.generator(function() coroutine.yield(task:status()) end)():next()
+      local b = rille.generator(function() coroutine.yield(task:status()) end)():first()
       return a, b
     end)
     assert.same({ "running", "running" }, { task:await() })

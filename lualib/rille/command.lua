@@ -4,6 +4,7 @@
 
 local USAGE = [==[
 usage: rille [options] [script [args]]
+       rille test [options of busted] [paths]
   -e code      run code
   -l module    require a module into a global of its name
   -v, --version  print the versions of rille, Lua, libuv and libcurl
@@ -68,6 +69,7 @@ end
 --- The message of a file that cannot be opened, in Lua's words: "cannot open nofile.lua".
 local function load_script(name)
   if name == "-" then return loadfile() end
+  if name == "test" then return require "rille.spec.command" end
   return loadfile(name)
 end
 
