@@ -136,7 +136,7 @@ asan: packages-test
 	  SANITISE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
 	  build/asan/rille
 	@RILLE=build/asan/rille build/asan/rille spec/out_of_memory.lua
-	@RILLE=build/asan/rille RILLE_SPEC_GC=stress build/asan/rille test $(SPECS)
+	@RILLE=build/asan/rille RILLE_SPEC_GC=stress build/asan/rille test --timeout=600 $(SPECS)
 
 valgrind: packages-valgrind $(PROGRAM)
 	valgrind --quiet --leak-check=full --error-exitcode=1 $(PROGRAM) scripts/pokemon.lua

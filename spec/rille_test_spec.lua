@@ -272,7 +272,7 @@ describe("rille test, a test that leaves something open", function()
       describe("b", function() setup(function() _G.g = two() _G.g:next() end) it("c", function() end) end)]]
     has(result.stdout, "not ok 2 - a b")
     counts(result, "1 passed, 1 failed")
-    local text = HEAD .. 'local g = two() g:next() it("a", function() end)'
+    local text = HEAD .. 'g = two() g:next() it("a", function() end)'
     result = run({ ["a_spec.lua"] = text }, "-o", "TAP", ".")
     has(result.stdout, "left behind:")
     counts(result, "1 passed, 1 failed")
