@@ -248,13 +248,13 @@ function Client:stream(url, options) return send_streamed(self, url, options) en
 --- The pages of a list that begins at a URL, each of which leads to the next.
 ---@param url string
 ---@param next? string|fun(res: rille.http.Response): string|nil|rille.http.PagesOptions as of http.pages
----@return rille.Stream of responses
+---@return rille.Stream<rille.http.Response>
 function Client:pages(url, next) return require("rille.http.pages")(self, url, next) end
 
 --- The Server-Sent Events of a URL; connects again when the connection ends.
 ---@param url string
 ---@param options? rille.http.EventsOptions
----@return rille.Stream of rille.ServerSentEvent
+---@return rille.Stream<rille.ServerSentEvent>
 function Client:events(url, options) return require("rille.http.events")(self, url, options) end
 
 --- Saves what a URL has as a file. What an earlier try has left beside it is gone on with, if it can be.
@@ -309,13 +309,13 @@ function http.stream(url, options) return send_streamed(shared or shared_client(
 ---@param url string
 ---@param next? string|fun(res: rille.http.Response): string|nil|rille.http.PagesOptions what gives the URL of
 ---  the next page; by default the header Link
----@return rille.Stream of responses
+---@return rille.Stream<rille.http.Response>
 function http.pages(url, next) return require("rille.http.pages")(shared or shared_client(), url, next) end
 
 --- The Server-Sent Events of a URL; connects again when the connection ends.
 ---@param url string
 ---@param options? rille.http.EventsOptions
----@return rille.Stream of rille.ServerSentEvent
+---@return rille.Stream<rille.ServerSentEvent>
 function http.events(url, options)
   return require("rille.http.events")(shared or shared_client(), url, options)
 end

@@ -53,9 +53,9 @@ end
 
 --- The values of JSON lines (NDJSON): a stream of the values of a stream of strings, however they are cut.
 --- Lines end with LF or CRLF; lines of blanks, and a BOM at the start, are skipped.
----@param source rille.Source of strings
+---@param source rille.Source<string>
 ---@param options? { max_line: integer? } max_line: bytes, 64 MiB by default
----@return rille.Stream
+---@return rille.Stream<any>
 --- A line that is not JSON raises EJSON with `line`, its number; a longer one ETOOBIG.
 function json.lines(source, options) return require "rille.json_lines"(source, options) end
 

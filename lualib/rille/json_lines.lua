@@ -96,9 +96,9 @@ local function new_splitter(max_line)
   return take_chunk, next_value, last_value
 end
 
----@param src rille.Source
+---@param src rille.Source<string>
 ---@param options? { max_line: integer? }
----@return rille.Stream
+---@return rille.Stream<any>
 return function(src, options)
   local outer = source_of.check(src, 1, "lines")
   options = check.options(check.optional(src, options), 2, "lines", { max_line = 1 })

@@ -13,9 +13,9 @@ require "rille.stream" -- gives streams their operators
 local lines = {}
 
 --- The lines of a stream of strings, without their ends. An unfinished last line is one.
----@param src rille.Source
+---@param src rille.Source<string>
 ---@param limit? integer of bytes in a line, 64 MiB by default; a longer one raises ETOOBIG
----@return rille.Stream
+---@return rille.Stream<string>
 function lines.split(src, limit)
   local strings = source.check(src, 1, "split")
   limit = check.optional(src, limit)

@@ -19,9 +19,9 @@ local sse = {}
 ---@field retry number|nil seconds to wait before connecting again, as the stream has said last
 
 --- The events of a stream of strings.
----@param src rille.Source
+---@param src rille.Source<string>
 ---@param limit? integer of bytes in the data of an event, 64 MiB by default; more raises ETOOBIG
----@return rille.Stream of rille.ServerSentEvent
+---@return rille.Stream<rille.ServerSentEvent>
 function sse.events(src, limit)
   local strings = source.check(src, 1, "events")
   limit = check.optional(src, limit)

@@ -20,11 +20,12 @@ local share = require "rille.stream.share"
 local source = require "rille.stream.source"
 local time = require "rille.stream.time"
 
----@alias rille.Source rille.Stream|rille.Generator|fun(...): ...|any[] what an operator takes items from
+--- What an operator takes items from.
+---@alias rille.Source<T> rille.Stream<T>|rille.Generator|fun(...): T|T[]
 
 --- What a loop, `next` and the operators take items from. `for v in s do` closes it when the loop is left.
----@class rille.Stream: rille.StreamProtocol, rille.StreamOperators
----@overload fun(): ...
+---@class rille.Stream<T>: rille.StreamProtocol, rille.StreamOperators
+---@overload fun(): T, ...
 
 --- The operators; as a function, each takes any source as its first argument.
 ---@class rille.StreamOperators

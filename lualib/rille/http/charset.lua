@@ -73,7 +73,7 @@ end
 
 --- A function that makes a stream of text, in UTF-8, of the stream of a response's pieces.
 ---@param res rille.http.StreamedResponse
----@return fun(pieces: rille.Stream): rille.Stream
+---@return fun(pieces: rille.Stream<any>): rille.Stream<any>
 function http_charset.reader(res)
   local decoder = decoder_of(res, label_of(res.headers["content-type"] or ""))
   if not decoder then return function(pieces) return pieces end end

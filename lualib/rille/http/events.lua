@@ -171,7 +171,7 @@ end)
 ---@param client rille.http.Client
 ---@param url string
 ---@param options rille.http.EventsOptions|nil
----@return rille.Stream of rille.ServerSentEvent
+---@return rille.Stream<any> of rille.ServerSentEvent
 return function(client, url, options)
   local given = {}
   if options ~= nil and type(options) ~= "table" then

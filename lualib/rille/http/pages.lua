@@ -126,7 +126,7 @@ end)
 ---@param client rille.http.Client
 ---@param url string
 ---@param how string|fun(res: rille.http.Response): string|nil|rille.http.PagesOptions|nil
----@return rille.Stream of responses
+---@return rille.Stream<any> of responses
 return function(client, url, how)
   local options = {}
   if type(how) == "table" then

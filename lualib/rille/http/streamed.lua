@@ -56,14 +56,14 @@ end
 local function limit_of(self) return math.max(self.max_body, 1) end
 
 --- The body in pieces, as they come, decoded.
----@return rille.Stream of strings
+---@return rille.Stream<string>
 function Streamed:chunks()
   claim(self, "chunks")
   return stage.each(pieces(self))
 end
 
 --- The lines of the body's text, without their ends: LF, CRLF or CR. The last one may lack its end.
----@return rille.Stream of strings
+---@return rille.Stream<string>
 function Streamed:lines()
   local text = http_charset.reader(self)
   claim(self, "lines")
@@ -71,14 +71,14 @@ function Streamed:lines()
 end
 
 --- The events of a body in the format of Server-Sent Events.
----@return rille.Stream of rille.ServerSentEvent
+---@return rille.Stream<rille.ServerSentEvent>
 function Streamed:events()
   claim(self, "events")
   return sse.events(pieces(self), limit_of(self))
 end
 
 --- The values of a body with one JSON text a line; blank lines are skipped.
----@return rille.Stream of any
+---@return rille.Stream<any>
 --- Raises EJSON, with `line` and `position`, at a line that is not JSON.
 function Streamed:ndjson()
   claim(self, "ndjson")

@@ -42,10 +42,11 @@ end
 
 --- The items, while the source runs ahead: up to n have arrived and are not delivered. `overflow` says what
 --- happens with more: "wait", the source does; "drop_oldest", "drop_newest"; "latest" keeps only the newest.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param n integer >= 1
 ---@param options? { overflow: "wait"|"drop_oldest"|"drop_newest"|"latest" }
----@return rille.Stream
+---@return rille.Stream<T>
 return function(src, n, options)
   local source = check_source(src, 1, "buffer")
   n = check.count(n, 2, "buffer", 1)

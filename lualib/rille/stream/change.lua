@@ -18,10 +18,11 @@ local change = {}
 --- With n > 1, f runs in up to n tasks that belong to the stream and go on while the consumer's body
 --- runs; at most n items are in work or finished but undelivered. The first error cancels the others;
 --- results that were finished in order before it come first.
----@param src rille.Source
----@param f fun(...): ... all values of the item
+---@generic T, R
+---@param src rille.Source<T>
+---@param f fun(v: T, ...: any): R, ... all values of the item
 ---@param options? { n: integer?, ordered: boolean? } n: 1; ordered: true, false gives them as completed
----@return rille.Stream
+---@return rille.Stream<R>
 function change.map(src, f, options)
   local source = check_source(src, 1, "map")
   check.callable(f, 2, "map")
@@ -38,9 +39,10 @@ function change.map(src, f, options)
 end
 
 --- The items as they are, after f was called with each.
----@param src rille.Source
----@param f fun(...)
----@return rille.Stream
+---@generic T
+---@param src rille.Source<T>
+---@param f fun(v: T, ...: any)
+---@return rille.Stream<T>
 function change.tap(src, f)
   local source = check_source(src, 1, "tap")
   check.callable(f, 2, "tap")
@@ -54,9 +56,10 @@ function change.tap(src, f)
 end
 
 --- i, v...: the items with their number in front.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param start? integer the first number, 1 by default
----@return rille.Stream
+---@return rille.Stream<integer>
 function change.enumerate(src, start)
   local source = check_source(src, 1, "enumerate")
   start = check.optional(src, start)
@@ -73,10 +76,11 @@ end
 
 --- The states of a running fold: f(state, item...) for each item. Without init the first item is the
 --- first state.
----@param src rille.Source
----@param f fun(state: any, ...): any
----@param init? any
----@return rille.Stream
+---@generic T, R
+---@param src rille.Source<T>
+---@param f fun(state: R, v: T, ...: any): R
+---@param init? R
+---@return rille.Stream<R>
 function change.scan(src, f, init)
   local source = check_source(src, 1, "scan")
   check.callable(f, 2, "scan")
@@ -93,9 +97,10 @@ end
 
 --- Lists of n items, as soon as they are full; the last may be shorter. An item of several values is a
 --- list of them. When an error object passes, its field `partial` has the list that was not full.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param n integer >= 1
----@return rille.Stream
+---@return rille.Stream<T[]>
 function change.chunks(src, n)
   local source = check_source(src, 1, "chunks")
   n = check.count(n, 2, "chunks", 1)
@@ -125,10 +130,11 @@ end
 
 --- Lists of n items that follow each other, each list `pace` items further on. An item of several values is
 --- a list of them. Of fewer than n items there is none.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param n integer >= 1
 ---@param pace? integer >= 1; 1 by default
----@return rille.Stream
+---@return rille.Stream<T[]>
 function change.window(src, n, pace)
   local source = check_source(src, 1, "window")
   n = check.count(n, 2, "window", 1)

@@ -15,9 +15,10 @@ local reject_nil, release = check.reject_nil, ending.release
 local choose = {}
 
 --- The items for which pred returns a true value.
----@param src rille.Source
----@param pred fun(...): any
----@return rille.Stream
+---@generic T
+---@param src rille.Source<T>
+---@param pred fun(v: T, ...: any): any
+---@return rille.Stream<T>
 function choose.filter(src, pred)
   local source = check_source(src, 1, "filter")
   check.callable(pred, 2, "filter")
@@ -44,9 +45,10 @@ local function empty(name, source)
 end
 
 --- The first n items. The source is closed right after item n; with n = 0 it is never started.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param n integer >= 0
----@return rille.Stream
+---@return rille.Stream<T>
 function choose.take(src, n)
   local source = check_source(src, 1, "take")
   n = check.count(n, 2, "take", 0)
@@ -74,9 +76,10 @@ function choose.take(src, n)
 end
 
 --- All items but the first n.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param n integer >= 0
----@return rille.Stream
+---@return rille.Stream<T>
 function choose.drop(src, n)
   local source = check_source(src, 1, "drop")
   n = check.count(n, 2, "drop", 0)
@@ -92,10 +95,11 @@ function choose.drop(src, n)
 end
 
 --- The items up to the first for which pred returns false or nil; the source is closed then.
----@param src rille.Source
----@param pred fun(...): any
+---@generic T
+---@param src rille.Source<T>
+---@param pred fun(v: T, ...: any): any
 ---@param options? { inclusive: boolean? } inclusive: that item too
----@return rille.Stream
+---@return rille.Stream<T>
 function choose.take_while(src, pred, options)
   local source = check_source(src, 1, "take_while")
   check.callable(pred, 2, "take_while")
@@ -112,9 +116,10 @@ function choose.take_while(src, pred, options)
 end
 
 --- The items from the first for which pred returns false or nil.
----@param src rille.Source
----@param pred fun(...): any
----@return rille.Stream
+---@generic T
+---@param src rille.Source<T>
+---@param pred fun(v: T, ...: any): any
+---@return rille.Stream<T>
 function choose.drop_while(src, pred)
   local source = check_source(src, 1, "drop_while")
   check.callable(pred, 2, "drop_while")
@@ -133,9 +138,10 @@ end
 
 --- The items without those that are equal (==) to the one before: by their first value, or by what key
 --- returns for them.
----@param src rille.Source
----@param key? fun(...): any
----@return rille.Stream
+---@generic T
+---@param src rille.Source<T>
+---@param key? fun(v: T, ...: any): any
+---@return rille.Stream<T>
 function choose.distinct(src, key)
   local source = check_source(src, 1, "distinct")
   key = check.optional(src, key)

@@ -23,7 +23,7 @@ local NOTHING = { next = function() return nil end } -- the decoder of a stream 
 ---@param name string the operator
 ---@param src rille.Stream
 ---@param decoder rille.Decoder
----@return rille.Stream
+---@return rille.Stream<any>
 return function(name, src, decoder)
   local self = stage.root(name)
   local over, count = false, 0

@@ -30,7 +30,7 @@ end
 --- Yields the items of a source in the running generator or coroutine, and closes it. If that is a generator,
 --- what the consumer sends and throws goes to its body.
 --- Returns what the body of a generator returns.
----@type fun(x: rille.Source, state?: any, control?: any, closing?: any): ...
+---@type fun(x: rille.Source<any>, state?: any, control?: any, closing?: any): ...
 delegate.yield_from = generator.make_yield_from(yield_all)
 
 return delegate

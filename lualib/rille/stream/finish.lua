@@ -23,9 +23,10 @@ local function run(source, sink)
 end
 
 --- All items as a list. An item of several values is a list of them.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param max? integer >= 1: more items than that are an error (ETOOBIG), and the source is closed
----@return any[]
+---@return T[]
 function finish.collect(src, max)
   local source = check_source(src, 1, "collect")
   max = check.optional(src, max)
@@ -46,8 +47,9 @@ end
 
 --- Calls f with each item. With n > 1 in up to n tasks, in no particular order; the first error cancels
 --- the others. f may wait; what it returns is ignored.
----@param src rille.Source
----@param f fun(...)
+---@generic T
+---@param src rille.Source<T>
+---@param f fun(v: T, ...: any)
 ---@param options? { n: integer? } n: 1
 function finish.each_do(src, f, options)
   local source = check_source(src, 1, "each_do")
@@ -69,10 +71,11 @@ end
 
 --- The last state of a fold: f(state, item...) for each item. Without init the first item is the first
 --- state; of no items it is nil then.
----@param src rille.Source
----@param f fun(state: any, ...): any
----@param init? any
----@return any
+---@generic T, R
+---@param src rille.Source<T>
+---@param f fun(state: R, v: T, ...: any): R
+---@param init? R
+---@return R
 function finish.reduce(src, f, init)
   local source = check_source(src, 1, "reduce")
   check.callable(f, 2, "reduce")
@@ -90,7 +93,8 @@ function finish.reduce(src, f, init)
 end
 
 --- How many items there are.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@return integer
 function finish.count(src)
   local source = check_source(src, 1, "count")
@@ -118,8 +122,9 @@ end
 
 --- True if pred returns a true value for some item; the source is closed at the first. Without pred, if
 --- some item is not false.
----@param src rille.Source
----@param pred? fun(...): any
+---@generic T
+---@param src rille.Source<T>
+---@param pred? fun(v: T, ...: any): any
 ---@return boolean
 function finish.any(src, pred)
   local source = check_source(src, 1, "any")
@@ -131,8 +136,9 @@ end
 
 --- True if pred returns a true value for every item; the source is closed at the first for which it does
 --- not. Without pred, if no item is false.
----@param src rille.Source
----@param pred? fun(...): any
+---@generic T
+---@param src rille.Source<T>
+---@param pred? fun(v: T, ...: any): any
 ---@return boolean
 function finish.all(src, pred)
   local source = check_source(src, 1, "all")
@@ -143,7 +149,7 @@ function finish.all(src, pred)
 end
 
 --- The items, strings or numbers, in one string.
----@param src rille.Source
+---@param src rille.Source<any>
 ---@param separator? string "" by default
 ---@return string
 function finish.join(src, separator)
@@ -176,18 +182,20 @@ local function pick(source, default, goes_on)
 end
 
 --- The first item; the source is closed.
----@param src rille.Source
----@param default? any what is returned if there is none
----@return any ... the values of the item
+---@generic T
+---@param src rille.Source<T>
+---@param default? T what is returned if there is none
+---@return T ... the values of the item
 function finish.first(src, default)
   local source = check_source(src, 1, "first")
   return pick(source, check.optional(src, default), false)
 end
 
 --- The last item.
----@param src rille.Source
----@param default? any what is returned if there is none
----@return any ... the values of the item
+---@generic T
+---@param src rille.Source<T>
+---@param default? T what is returned if there is none
+---@return T ... the values of the item
 function finish.last(src, default)
   local source = check_source(src, 1, "last")
   return pick(source, check.optional(src, default), true)

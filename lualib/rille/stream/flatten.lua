@@ -20,8 +20,9 @@ local close_root, exhaust, release_all = ending.close_root, ending.exhaust, endi
 local flatten = {}
 
 --- The items of each source, one source after the other. A source is closed before the next one starts.
----@param ... rille.Source
----@return rille.Stream
+---@generic T
+---@param ... rille.Source<T>
+---@return rille.Stream<T>
 function flatten.chain(...)
   local sources, n = source.check_all("chain", select("#", ...), ...)
   local self = stage.root("chain")
@@ -101,10 +102,11 @@ end
 --- The items of what f returns for each item: a stream, a generator function, an iterator or a list. One
 --- after the other: each is closed before the next one starts. With n > 1 up to n of them at the same time,
 --- each one item ahead: as they come, or `ordered`.
----@param src rille.Source
----@param f fun(...): rille.Source
+---@generic T, R
+---@param src rille.Source<T>
+---@param f fun(v: T, ...: any): rille.Source<R>
 ---@param options? { n: integer?, ordered: boolean? } n: 1; ordered: false
----@return rille.Stream
+---@return rille.Stream<R>
 function flatten.flat_map(src, f, options)
   local outer = source.check(src, 1, "flat_map")
   check.callable(f, 2, "flat_map")
@@ -117,9 +119,10 @@ end
 
 --- The items of what f returns for the latest item: an item that comes closes the stream of the one before
 --- it, and what that had not delivered is dropped.
----@param src rille.Source
----@param f fun(...): rille.Source
----@return rille.Stream
+---@generic T, R
+---@param src rille.Source<T>
+---@param f fun(v: T, ...: any): rille.Source<R>
+---@return rille.Stream<R>
 function flatten.switch_map(src, f)
   local outer = source.check(src, 1, "switch_map")
   check.callable(f, 2, "switch_map")
@@ -129,8 +132,8 @@ end
 local function identity(v) return v end
 
 --- The items of the items: each is a stream, a generator function, an iterator or a list.
----@param src rille.Source
----@return rille.Stream
+---@param src rille.Source<any>
+---@return rille.Stream<any>
 function flatten.flatten(src)
   local outer = source.check(src, 1, "flatten")
   return stage.each(flat("flatten", outer, identity))

@@ -70,8 +70,9 @@ local function take_next(self)
 end
 
 --- The items of all sources, as they come; the ready ones take turns. Each source runs one item ahead.
----@param ... rille.Source
----@return rille.Stream
+---@generic T
+---@param ... rille.Source<T>
+---@return rille.Stream<T>
 function merge.merge(...)
   local self = new("merge", (source.check_all("merge", select("#", ...), ...)))
   return stage.each(nursery.root(self.nursery, begin, take_next, self))
@@ -97,8 +98,8 @@ end
 
 --- The most recent item of each source (its first value), in the order of the sources, whenever one
 --- arrives; from when each has one. Ends when all have ended.
----@param ... rille.Source|{ partial: boolean? } partial: from the first on, false for what is missing
----@return rille.Stream
+---@param ... rille.Source<any>|{ partial: boolean? } partial: from the first on, false for what is missing
+---@return rille.Stream<any>
 function merge.latest(...)
   local options, n = check.trailing_options(...), select("#", ...)
   local partial = check.options(options, n, "latest", { partial = "boolean" }).partial
@@ -131,8 +132,9 @@ end
 
 --- The items of the source whose first item comes first; the others are closed before it is passed on. An
 --- error before that is raised; a source that ends before that has lost.
----@param ... rille.Source
----@return rille.Stream
+---@generic T
+---@param ... rille.Source<T>
+---@return rille.Stream<T>
 function merge.race(...)
   local self = new("race", (source.check_all("race", select("#", ...), ...)))
   return stage.each(nursery.root(self.nursery, begin, take_winner, self))
@@ -178,8 +180,8 @@ end
 
 --- The first items of all sources (their first values) as one item, then the second ones, and so on; all
 --- sources are asked at the same time. Ends with the first that ends; the others are closed.
----@param ... rille.Source|{ strict: boolean? } strict: if they do not end together, EMISMATCH
----@return rille.Stream
+---@param ... rille.Source<any>|{ strict: boolean? } strict: if they do not end together, EMISMATCH
+---@return rille.Stream<any>
 function merge.zip(...)
   local options, n = check.trailing_options(...), select("#", ...)
   local strict = check.options(options, n, "zip", { strict = "boolean" }).strict

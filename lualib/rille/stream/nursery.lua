@@ -326,7 +326,7 @@ end
 ---@param begin fun(state: any) starts the workers, when the first item is asked for
 ---@param take fun(state: any): ... the next item, or nil at the end; may wait in Nursery.wait
 ---@param state any what both are called with; it does not lead to the stream
----@return rille.Stream root
+---@return rille.Stream<any> root
 function nursery.root(self, begin, take, state)
   local root = stage.root(self.name)
   local begun = false

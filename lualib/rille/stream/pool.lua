@@ -136,7 +136,7 @@ end
 ---@param f fun(...): ... the work; a nil result is an error
 ---@param n integer items in work or undelivered, at most
 ---@param ordered boolean results in the order of the source
----@return rille.Stream
+---@return rille.Stream<any>
 return function(name, source, f, n, ordered)
   local pool = {
     nursery = nursery.new(name, { source }), source = source, f = f, n = n, ordered = ordered,

@@ -81,7 +81,7 @@ end
 --- in a task of the stream, from the first step on; the stream ends when it returns.
 ---@param fn fun(emit: fun(...): boolean)
 ---@param options? { buffer: integer? } items that were emitted and not taken, at most; 0 by default
----@return rille.Stream
+---@return rille.Stream<any>
 return function(fn, options)
   check.callable(fn, 1, "producer")
   options = check.options(options, 2, "producer", { buffer = 0 })

@@ -52,7 +52,7 @@ end
 ---@param b? number
 ---@param pace? number the step, 1 by default; not 0
 ---@param seconds? number at least so long between two of them
----@return rille.Stream
+---@return rille.Stream<number>
 return function(a, b, pace, seconds)
   check.number(a, 1, "range")
   if b ~= nil then check.number(b, 2, "range") end

@@ -89,9 +89,10 @@ end
 
 --- The items; an error of the source is passed to f. What f returns is the source whose items follow; nil
 --- ends the stream; f may raise the error again, or another. Errors of what follows are not caught.
----@param src rille.Source
----@param f fun(err: any): rille.Source|nil
----@return rille.Stream
+---@generic T
+---@param src rille.Source<T>
+---@param f fun(err: any): rille.Source<T>|nil
+---@return rille.Stream<T>
 function recover.catch(src, f)
   local first = source.check(src, 1, "catch")
   check.callable(f, 2, "catch")
@@ -115,9 +116,10 @@ local function pause(self, seconds)
 end
 
 --- The items of genfn(); when that fails, those of genfn() anew, from its start.
----@param genfn fun(): rille.Source a generator function, or another that makes a source
+---@generic T
+---@param genfn fun(): rille.Source<T> a generator function, or another that makes a source
 ---@param options? rille.RetryOptions
----@return rille.Stream
+---@return rille.Stream<T>
 function recover.retry(genfn, options)
   check.expect(type(genfn) == "function", 1, "retry", "function that makes a source", genfn)
   options = check.options(options, 2, "retry", { times = 1, backoff = backoff.complaint, when = "function" })

@@ -171,7 +171,7 @@ local lib = { methods = methods }
 
 --- A stream for several consumers: each item goes to one of them. `for v in s:each() do` in several tasks; a
 --- loop over the result itself, and `close`, end it for all.
----@param src rille.Source
+---@param src rille.Source<any>
 ---@return rille.Share
 function lib.share(src)
   local source = check_source(src, 1, "share")

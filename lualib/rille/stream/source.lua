@@ -133,7 +133,7 @@ end
 
 --- The stream that the function of an operator has turned an item into.
 ---@param name string the operator
----@return rille.Stream
+---@return rille.Stream<any>
 function source.open_inner(name, ...)
   local inner, expected = source.open(...)
   if not inner then error(("bad result of the function of '%s' (%s)"):format(name, expected), 0) end
@@ -141,7 +141,7 @@ function source.open_inner(name, ...)
 end
 
 --- The stream over an argument of an operator, which calls this directly (rille.stream.check).
----@return rille.Stream
+---@return rille.Stream<any>
 function source.check(x, position, name)
   local self, expected = source.open(x)
   if not self then check.refuse(position, name, expected) end
@@ -177,11 +177,12 @@ end
 --- its state, control and closing values (`from(pairs(t))`, `from(io.lines(path))`), or a list. A stream
 --- and a generator are returned as they are; of a generator function it is a new generator. Closes x if x
 --- can be closed.
----@param x rille.Source
+---@generic T
+---@param x rille.Source<T>
 ---@param state? any
 ---@param control? any
 ---@param closing? any
----@return rille.Stream
+---@return rille.Stream<T>
 function source.from(x, state, control, closing)
   if is_generator_function(x) then return x() end
   if is_generator(x) then return stage.each(x) end
@@ -191,8 +192,9 @@ function source.from(x, state, control, closing)
 end
 
 --- What fn returns, again and again, until it returns nil.
----@param fn fun(): ...
----@return rille.Stream
+---@generic T
+---@param fn fun(): T, ...
+---@return rille.Stream<T>
 function source.repeating(fn)
   check.callable(fn, 1, "repeating")
   local self = from_iterator(fn)

@@ -40,7 +40,7 @@ local stage = {
 
 --- A root; it needs its `produce`, and a `closer` if it holds something.
 ---@param name string
----@return rille.Stream
+---@return rille.Stream<any>
 function stage.root(name)
   local self = setmetatable({ name = name, state = "created", lock = lock.new() }, Stream)
   self.base = self
@@ -51,7 +51,7 @@ end
 ---@param name string
 ---@param source rille.Stream
 ---@param make rille.StageMaker
----@return rille.Stream
+---@return rille.Stream<any>
 function stage.new(name, source, make)
   return stage.each(setmetatable({ name = name, state = "created", source = source, base = source.base,
     lock = source.lock, make = make }, Stream))

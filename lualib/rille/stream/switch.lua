@@ -17,7 +17,7 @@ local switch = {}
 ---@field nursery rille.Nursery
 ---@field name string the operator
 ---@field source rille.Stream
----@field f fun(...): rille.Source
+---@field f fun(...): rille.Source<any>
 ---@field n integer inner streams at the same time, at most
 ---@field outer rille.Feed of the source, from the first step on
 ---@field inners rille.Feed[] in the order of their items
@@ -84,10 +84,10 @@ end
 --- A root: the items of up to n streams at the same time that f makes of the items.
 ---@param name string the operator
 ---@param source rille.Stream
----@param f fun(...): rille.Source
+---@param f fun(...): rille.Source<any>
 ---@param n integer
 ---@param ordered boolean|nil one stream after the other, the next ones running ahead
----@return rille.Stream
+---@return rille.Stream<any>
 function switch.flat(name, source, f, n, ordered)
   local self = new(name, source, f, n)
   self.ordered = ordered
@@ -103,8 +103,8 @@ end
 --- of the one before, and waits for its cleanup.
 ---@param name string the operator
 ---@param source rille.Stream
----@param f fun(...): rille.Source
----@return rille.Stream
+---@param f fun(...): rille.Source<any>
+---@return rille.Stream<any>
 function switch.latest(name, source, f)
   local self = new(name, source, f, math.huge)
   return nursery.root(self.nursery, function()

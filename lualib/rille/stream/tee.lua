@@ -77,9 +77,10 @@ end
 
 --- n streams with all items each. What one has taken and another has not is kept. The source is closed when
 --- the last of them is. Not four values each, but the streams: `local a, b = s:tee(2)`.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param n? integer >= 1; 2 by default
----@return rille.Stream ...
+---@return rille.Stream<T> ...
 return function(src, n)
   local source = check_source(src, 1, "tee")
   n = check.optional(src, n)

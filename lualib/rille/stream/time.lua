@@ -34,7 +34,7 @@ local schedules = {
 --- next one of the schedule; "burst", all that it has missed, at once.
 ---@param seconds number > 0
 ---@param options? { missed: "delay"|"skip"|"burst" } "delay" by default
----@return rille.Stream
+---@return rille.Stream<integer>
 function time.interval(seconds, options)
   check.seconds(seconds, 1, "interval")
   if seconds == 0 then error("bad argument #1 to 'interval' (seconds out of range)", 2) end
@@ -69,9 +69,10 @@ end
 -- Spaceout ------------------------------------------------------------------------------------
 
 --- All items, at least `seconds` after the one before; the first at once.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param seconds number
----@return rille.Stream
+---@return rille.Stream<T>
 function time.spaceout(src, seconds)
   local source = check_source(src, 1, "spaceout")
   check.seconds(seconds, 2, "spaceout")
@@ -132,9 +133,10 @@ end
 
 --- An item once `seconds` have gone by without another one; those in between are dropped. The last one of
 --- all comes at the end of the source. Goes on while the consumer is busy.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param seconds number
----@return rille.Stream
+---@return rille.Stream<T>
 function time.debounce(src, seconds)
   local source = check_source(src, 1, "debounce")
   check.seconds(seconds, 2, "debounce")
@@ -179,10 +181,11 @@ end
 
 --- The items; ETIMEDOUT if one takes longer than `seconds`, counted while the consumer waits for it (R68).
 --- With a fallback, that is the item instead, and the source goes on with its step (R67).
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param seconds number
 ---@param fallback? any an item, or a function that returns one
----@return rille.Stream
+---@return rille.Stream<T>
 function time.timeout(src, seconds, fallback)
   local source = check_source(src, 1, "timeout")
   check.seconds(seconds, 2, "timeout")
@@ -218,10 +221,11 @@ end
 
 --- Lists of n items, or of fewer, if `seconds` have gone by since the first of them arrived. An item of
 --- several values is a list of them.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param n integer >= 1
 ---@param seconds number
----@return rille.Stream
+---@return rille.Stream<T[]>
 function time.batch(src, n, seconds)
   local source = check_source(src, 1, "batch")
   n = check.count(n, 2, "batch", 1)

@@ -43,9 +43,10 @@ end
 
 --- The items until the event fires: a rille.event is set, a Task ends, a function, which a task of the stream
 --- calls, returns. A step that waits then is cancelled, and the source closed; that is no error.
----@param src rille.Source
+---@generic T
+---@param src rille.Source<T>
 ---@param event rille.Event|rille.Task|fun()
----@return rille.Stream
+---@return rille.Stream<T>
 return function(src, event)
   local source = check_source(src, 1, "take_until")
   local self = {

@@ -1,0 +1,117 @@
+-- The LuaCATS declarations that tools/types.lua makes of the docstrings: they have every public name.
+local generator = require "rille.host.generator"
+local http = require "rille.http"
+local rille = require "rille"
+local stream = require "rille.stream"
+local make = dofile("tools/types.lua")
+
+local function sorted(set)
+  local list = {}
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+local function union(...)
+  local set = {}
+  for _, names in ipairs { ... } do
+    for name in pairs(names) do set[name] = true end
+  end
+  return set
+end
+
+local function upvalue(fn, n)
+  local _, value = debug.getupvalue(fn, n)
+  return assert(value)
+end
+
+describe("the types", function()
+  local files, members = make()
+
+  local function assert_declared(class, ...)
+    local declared = assert(members[class], class)
+    for name in pairs(union(...)) do assert.is_true(declared[name] or false, class .. "." .. name) end
+  end
+
+  it("are Lua that can be loaded", function()
+    for name, text in pairs(files) do assert.is_truthy(load(text, "=" .. name, "t", {})) end
+    local declared = load(files["rille.lua"], "=rille.lua", "t", {})()
+    for name, value in pairs(rille) do
+      if type(value) == "function" then assert.is_function(declared[name], name) end
+    end
+  end)
+
+  it("have the names of the modules, and no others", function()
+    for _, name in ipairs { "rille", "rille.http", "rille.json", "rille.lines", "rille.sse", "rille.server",
+      "rille.test" } do
+      assert.same(sorted(require(name)), sorted(members[name]))
+    end
+    assert.same(sorted(stream), sorted(union(members["rille.stream"])))
+    for name in pairs(files) do
+      assert.is_true(name:find("%.lua$") ~= nil and pcall(require, (name:gsub("%.lua$", ""):gsub("/", "."))))
+    end
+  end)
+
+  it("have the methods of objects", function()
+    local operators = members["rille.StreamOperators"]
+    local own = {}
+    for name, method in pairs(generator.methods) do
+      if stream[name] == method then assert.is_true(operators[name] or false, name) else own[name] = true end
+    end
+    assert.same(sorted(own), sorted(members["rille.Generator"]))
+    local task = rille.spawn(function() end)
+    task:join()
+    assert.same(sorted(union({ name = true }, upvalue(getmetatable(task).__index, 1))),
+      sorted(members["rille.Task"]))
+    local channel = getmetatable(rille.channel()).__index
+    assert_declared("rille.Semaphore", getmetatable(rille.semaphore(1)).__index)
+    assert_declared("rille.Mutex", getmetatable(rille.mutex()).__index)
+    assert_declared("rille.Event", getmetatable(rille.event()).__index)
+    for name, method in pairs(channel) do
+      if stream[name] ~= method then assert.is_true(members["rille.Channel"][name] or false, name) end
+    end
+    for name, method in pairs(getmetatable((stream.range(1))).__index) do
+      if stream[name] ~= method then assert.is_true(members["rille.StreamProtocol"][name] or false, name) end
+    end
+    local clock <close> = rille.test.clock()
+    assert.same(sorted(getmetatable(clock).__index), sorted(members["rille.Clock"]))
+  end)
+
+  it("have what the HTTP client and the server give", function()
+    local request
+    local server <close> = http.serve({}, function(req)
+      request = req
+      return {}
+    end)
+    local client <close> = http.client()
+    assert_declared("rille.http.Client", getmetatable(client).__index)
+    local index = getmetatable(client:get(server.url)).__index
+    assert_declared("rille.http.Response", upvalue(index, 1), upvalue(index, 2))
+    local streamed <close> = client:stream(server.url)
+    assert_declared("rille.http.StreamedResponse", upvalue(getmetatable(streamed).__index, 1))
+    assert_declared("rille.http.Request", getmetatable(request).__index)
+    assert_declared("rille.http.Server", getmetatable(server).__index)
+  end)
+
+  it("have a type of each parameter", function()
+    local parameters = {}
+    for line in files["rille.lua"]:gmatch("[^\n]+") do
+      local name = line:match("^%-%-%-@param ([%w_.]+)%?? %S")
+      local written = line:match("^function class_%d+[.:][%w_]+%((.*)%) end$")
+      if name then parameters[name] = true end
+      for used in (written or ""):gmatch("[%w_.]+") do assert.is_true(parameters[used] or false, line) end
+      if written then parameters = {} end
+    end
+  end)
+
+  it("know what a stream is of", function()
+    local text = files["rille.lua"]
+    for _, line in ipairs {
+      "---@class rille.Stream<T>: rille.StreamProtocol, rille.StreamOperators",
+      "---@return rille.Stream<rille.ServerSentEvent>",
+      "---@param f fun(v: T, ...: any): R, ... all values of the item",
+    } do
+      assert.is_truthy(text:find("\n" .. line .. "\n", 1, true), line)
+    end
+  end)
+end)
