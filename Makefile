@@ -9,8 +9,13 @@ PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl brotli zstd openssl pyt
 PACKAGES_LINT  = clang lua-check
 PACKAGES_CHECK = valgrind
 PACKAGES_BENCH = nginx-light perl lua5.4
+PACKAGES_DEB   = dpkg-dev
 
 VERSION  = 0.1.0
+
+# Where `make install` puts things; DESTDIR is put in front.
+PREFIX   = /usr/local
+DESTDIR  =
 
 # `make V=1` shows the commands.
 Q        = $(if $(V),,@)
@@ -52,6 +57,9 @@ help:
 	@echo 'make asan     the specs again under ASan, UBSan and LeakSanitizer, the collector stressed'
 	@echo 'make valgrind the main job under valgrind'
 	@echo 'make bench    the benchmarks, each next to its rival'
+	@echo 'make install  to PREFIX=/usr/local, with DESTDIR in front; make uninstall removes it'
+	@echo 'make deb      a package for this Debian, in build/'
+	@echo 'make types    declarations for lua-language-server, in build/types'
 	@echo 'make V=1      show the commands'
 	@echo 'make clean    remove what was built'
 
@@ -146,7 +154,7 @@ valgrind: packages-valgrind $(PROGRAM)
 lint: packages-lint
 	@$(MAKE) --no-print-directory BUILD=build/clang PROGRAM=build/clang/rille CC=clang CXX=clang++ build/clang/rille
 	@$(MAKE) --no-print-directory $(PROGRAM)
-	@luacheck --quiet lualib scripts spec bench
+	@luacheck --quiet lualib scripts spec bench tools
 	@! grep -n 'lua_resume *(' host/*.c | grep -v '^host/fiber.c:'
 	@! grep -nwE '(sprintf|vsprintf|strcpy|strcat|strtok|atoi|atol|alloca|gets) *\(' host/*.[ch] host/*.cpp
 
@@ -167,8 +175,53 @@ bench-json: packages-bench $(PROGRAM)
 bench-http: packages-bench $(PROGRAM)
 	@RILLE=$(PROGRAM) sh bench/http.sh
 
+# --- install ---
+
+BIN      = $(PREFIX)/bin
+MAN      = $(PREFIX)/share/man/man1
+SHARE    = $(PREFIX)/share/rille
+DOC      = $(PREFIX)/share/doc/rille
+COMPLETE = $(PREFIX)/share/bash-completion/completions
+
+types: $(PROGRAM)
+	@$(PROGRAM) tools/types.lua build/types
+
+install: types
+	@install -d $(addprefix $(DESTDIR),$(BIN) $(MAN) $(SHARE)/types/rille $(DOC)/examples $(COMPLETE))
+	@install -m 755 $(PROGRAM) $(DESTDIR)$(BIN)/rille
+	@install -m 644 build/types/*.lua $(DESTDIR)$(SHARE)/types
+	@install -m 644 build/types/rille/*.lua $(DESTDIR)$(SHARE)/types/rille
+	@install -m 644 README.md LICENSE docs/*.md $(DESTDIR)$(DOC)
+	@install -m 644 scripts/*.lua $(DESTDIR)$(DOC)/examples
+	@install -m 644 packaging/rille.bash $(DESTDIR)$(COMPLETE)/rille
+	@sed 's|@VERSION@|$(VERSION)|; s|@PREFIX@|$(PREFIX)|' docs/rille.1 > $(DESTDIR)$(MAN)/rille.1
+	@chmod 644 $(DESTDIR)$(MAN)/rille.1
+
+uninstall:
+	rm -rf $(DESTDIR)$(SHARE) $(DESTDIR)$(DOC)
+	rm -f $(DESTDIR)$(BIN)/rille $(DESTDIR)$(MAN)/rille.1 $(DESTDIR)$(COMPLETE)/rille
+
+# What the program is linked with is asked of dpkg-shlibdeps, which wants a debian/control.
+DEB      = build/deb
+DEB_ARCH = $(shell dpkg --print-architecture)
+
+deb: $(PROGRAM)
+	$(call install,$(PACKAGES_DEB))
+	@rm -rf $(DEB)
+	@$(MAKE) --no-print-directory install PREFIX=/usr DESTDIR=$(DEB)/rille
+	@strip $(DEB)/rille/usr/bin/rille
+	@gzip -9n $(DEB)/rille/usr/share/man/man1/rille.1
+	@mv $(DEB)/rille/usr/share/doc/rille/LICENSE $(DEB)/rille/usr/share/doc/rille/copyright
+	@mkdir -p $(DEB)/rille/DEBIAN $(DEB)/debian && printf 'Source: rille\n\nPackage: rille\nArchitecture: any\n' \
+	  > $(DEB)/debian/control
+	@cd $(DEB)/rille && find usr -type f -exec md5sum {} + > DEBIAN/md5sums
+	@cd $(DEB) && depends=$$(dpkg-shlibdeps -O -erille/usr/bin/rille | sed -n 's/^shlibs:Depends=//p') && \
+	  [ -n "$$depends" ] && sed "s/@VERSION@/$(VERSION)/; s/@ARCHITECTURE@/$(DEB_ARCH)/; s/@DEPENDS@/$$depends/; \
+	  s/@SIZE@/$$(du -sk rille/usr | cut -f1)/" ../../packaging/control > rille/DEBIAN/control
+	@dpkg-deb --root-owner-group --build $(DEB)/rille build/rille_$(VERSION)_$(DEB_ARCH).deb
+
 clean:
 	rm -rf build bin
 
-.PHONY: all help run test asan valgrind lint bench bench-generator bench-nesting bench-operators bench-json bench-http clean packages-build packages-test packages-lint \
+.PHONY: all help run test asan valgrind lint bench bench-generator bench-nesting bench-operators bench-json bench-http clean types install uninstall deb packages-build packages-test packages-lint \
         packages-valgrind packages-bench
