@@ -122,6 +122,22 @@ describe("rille test", function()
     end
   end)
 
+  it("tells on a terminal how far it is", function()
+    local name = os.tmpname()
+    local path = name .. ".lua"
+    local file = assert(io.open(path, "w"))
+    assert(file:write('describe("a", function() it("b", print) it("c", print) end)'))
+    assert(file:close())
+    local command = ("'%s' test --pattern=. %s"):format(process.rille, path)
+    local result = process.run { "script", "-qec", command, "/dev/null" }
+    os.remove(path)
+    os.remove(name)
+    has(result.stdout, ("\r\27[K0 passed, 0 failed  %s: a b"):format(path))
+    has(result.stdout, ("\r\27[K1 passed, 0 failed  %s: a c"):format(path))
+    has(result.stdout, "2 passed, 0 failed\r\n")
+    assert.equal(0, result.status)
+  end)
+
   it("says how to get busted", function()
     local result = process.run(process.host("-e", "package.path = ''", "test"))
     assert.equal(1, result.status)
