@@ -35,6 +35,7 @@ static void restore_finaliser(lua_State *L, struct rille_generator *g) {
 void rille_generator_begin(lua_State *L, struct rille_generator *g) {
   if (g->finalised)
     restore_finaliser(L, g);
+  rille_leak_note(L, 1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &LIVE_ONES);
   lua_pushvalue(L, 1);
   lua_rawsetp(L, -2, g);
@@ -43,7 +44,6 @@ void rille_generator_begin(lua_State *L, struct rille_generator *g) {
   lua_setiuservalue(L, 1, RILLE_GENERATOR_USER);
   if (list_empty(&g->link))
     list_append(&g->fiber.rt->generators, &g->link);
-  rille_leak_note(L, 1);
 }
 
 /* Pushes " and first used at file:line", or "" if that is not known. The generator is at index 1. */
