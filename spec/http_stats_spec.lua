@@ -191,6 +191,7 @@ describe("client:stats", function()
 
       it("by collection, of " .. path, function()
         warn("@off")
+        rille.test.may_leak()
         ends(function(client)
           do
             local res = client:stream(path)

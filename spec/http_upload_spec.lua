@@ -606,6 +606,7 @@ describe("a request body that comes bit by bit", function()
       assert.equal(2, log.closed)
       do local _ <close> = open() end
       assert.equal(3, log.closed)
+      rille.test.may_leak()
       open()
       assert.is_true(eventually(function()
         collectgarbage()
