@@ -103,6 +103,8 @@ static const struct entry ends[] = {
     {RILLE_END_SEND_SHORT, "ELENGTH", "the request's body is shorter than its length"},
     {RILLE_END_SEND_LONG, "ELENGTH", "the request's body is longer than its length"},
     {RILLE_END_UPLOAD, "ECANCELED", "the request's body was given up"},
+    {RILLE_END_UNANSWERED, "EPROTO",
+     "the kept connection was closed before the response: the request may have arrived, and is not sent again"},
     {RILLE_END_CLOSED, "ECANCELED", "the client was closed"},
 };
 

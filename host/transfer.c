@@ -220,7 +220,7 @@ static void forget_response(struct rille_transfer *t) {
   t->codings = (struct rille_codings){.count = 0};
   t->coded = false;
   t->chunked = false;
-  t->head_open = t->last_head = false;
+  t->head_open = t->last_head = t->unanswered = false;
 }
 
 /* When the server lets go of an HTTP/2 connection while another of its streams is aborted, libcurl 7.88
@@ -385,13 +385,23 @@ static void start_idle(struct rille_transfer *t) {
   scan_by(t->pool, t->idle_at);
 }
 
+/* libcurl sends any request again when a kept connection ends without an answer. One that is not idempotent may
+ * have been carried out (RFC 9110, 9.2.2). */
+static bool may_send(struct rille_transfer *t) {
+  bool ok = t->idempotent || !t->unanswered;
+  if (!ok && t->end == RILLE_END_NONE)
+    t->end = RILLE_END_UNANSWERED;
+  return ok;
+}
+
 static int on_request(void *data, char *remote, char *local, int remote_port, int local_port) {
   (void)local;
   (void)remote_port;
   (void)local_port;
   struct rille_transfer *t = data;
-  if (!rille_access_allows(t, remote) || !rille_send_begin(t))
+  if (!may_send(t) || !rille_access_allows(t, remote) || !rille_send_begin(t))
     return CURL_PREREQFUNC_ABORT;
+  t->unanswered = true;
   start_idle(t);
   return CURL_PREREQFUNC_OK;
 }
@@ -410,24 +420,21 @@ static int on_moved(void *data, curl_off_t total, curl_off_t received, curl_off_
 
 /* --- starting --- */
 
-static CURLcode set_request(struct rille_transfer *t, long idle_ms) {
+static CURLcode set_idle(struct rille_transfer *t, long idle_ms) {
   t->idle_ms = idle_ms;
-  if (idle_ms == 0 && !t->guarded && t->send == NULL)
+  if (idle_ms == 0)
     return CURLE_OK;
   t->seldom = true;
-  CURLcode code = curl_easy_setopt(t->easy, CURLOPT_PREREQFUNCTION, on_request);
-  if (code == CURLE_OK)
-    code = curl_easy_setopt(t->easy, CURLOPT_PREREQDATA, t);
-  if (code != CURLE_OK || idle_ms == 0)
-    return code;
-  code = curl_easy_setopt(t->easy, CURLOPT_XFERINFOFUNCTION, on_moved);
+  CURLcode code = curl_easy_setopt(t->easy, CURLOPT_XFERINFOFUNCTION, on_moved);
   if (code == CURLE_OK)
     code = curl_easy_setopt(t->easy, CURLOPT_XFERINFODATA, t);
   return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_NOPROGRESS, 0L);
 }
 
 static bool set_base(struct rille_transfer *t) {
-  return rille_options_base(t) && rille_sockets_serve_easy(&t->pool->sockets, t->easy);
+  return rille_options_base(t) && rille_sockets_serve_easy(&t->pool->sockets, t->easy) &&
+         curl_easy_setopt(t->easy, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK &&
+         curl_easy_setopt(t->easy, CURLOPT_PREREQDATA, t) == CURLE_OK;
 }
 
 static CURLcode set_up(struct rille_transfer *t, const struct rille_transfer_request *request) {
@@ -437,7 +444,7 @@ static CURLcode set_up(struct rille_transfer *t, const struct rille_transfer_req
       return CURLE_OUT_OF_MEMORY;
   }
   CURLcode code = rille_options_set(t, request);
-  return code != CURLE_OK ? code : set_request(t, request->idle_timeout);
+  return code != CURLE_OK ? code : set_idle(t, request->idle_timeout);
 }
 
 void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_request *request) {

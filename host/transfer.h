@@ -62,6 +62,7 @@ enum rille_transfer_end {
   RILLE_END_SEND_LONG,     /* or did not end there */
   RILLE_END_RESEND,        /* the request's body is asked for again, and cannot be */
   RILLE_END_UPLOAD,        /* the user failed to go on with the request's body */
+  RILLE_END_UNANSWERED,    /* a kept connection has ended, and the request cannot be sent again */
   RILLE_END_CLOSED         /* the pool was closed */
 };
 
@@ -171,6 +172,8 @@ struct rille_transfer {
   bool guarded;                     /* private addresses are refused */
   bool challenged;                  /* libcurl will answer a 401 */
   bool closing;                     /* the last response says that the connection will be closed */
+  bool idempotent;                  /* it may be sent again without an answer */
+  bool unanswered;                  /* it was sent, and nothing has come */
   bool last_head;                   /* the head of the last response is in */
   /* Of a streamed transfer. */
   struct list news;                 /* in the pool's list of those that on_head and on_data tell of */

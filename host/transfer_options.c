@@ -129,6 +129,15 @@ static CURLcode set_sharing(struct rille_transfer *t, const struct rille_transfe
   return code;
 }
 
+/* RFC 9110, 9.2.2. */
+static bool is_idempotent(const char *method) {
+  static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+  for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+    if (strcmp(method, methods[i]) == 0)
+      return true;
+  return false;
+}
+
 static CURLcode set_limits(struct rille_transfer *t, const struct rille_transfer_request *r) {
   CURLcode code = CURLE_OK;
   if (r->connect_timeout != t->connect_timeout) {
@@ -146,6 +155,7 @@ static CURLcode set_limits(struct rille_transfer *t, const struct rille_transfer
   t->max_body = r->max_body;
   t->streamed = r->stream;
   t->decompress = r->decompress;
+  t->idempotent = is_idempotent(r->method);
   return code;
 }
 

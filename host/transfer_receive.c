@@ -79,6 +79,7 @@ static bool begin_head(struct rille_transfer *t, const char *line, size_t length
   t->last_head = false;
   t->closing = false;
   t->head_open = true;
+  t->unanswered = false;
   return true;
 }
 

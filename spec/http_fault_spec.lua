@@ -18,10 +18,10 @@ describe("rille.http against a server at fault", function()
   teardown(function() faulty:close() end)
 
   --- An error object with one of these codes, in one line.
-  local function is_fault(codes, err, path)
+  local function is_fault(codes, err, path, method)
     assert.is_true(rille.is_error(err), tostring(err))
     assert.truthy((" " .. codes .. " "):find(" " .. err.code .. " ", 1, true), tostring(err))
-    has(err, ("GET %s%s"):format(base, path))
+    has(err, ("%s %s%s"):format(method or "GET", base, path))
     assert.is_nil(tostring(err):find("\n", 1, true))
     return err
   end
@@ -163,6 +163,15 @@ describe("rille.http against a server at fault", function()
         assert.equal(200, client:request { method = method, url = base .. "/once/fine" }.status)
       end
       assert.equal(before + 5, tonumber(http.get(base .. "/hits/fine"):text()))
+    end
+    for _, method in ipairs { "POST", "PATCH", "LOCK" } do -- which may have been carried out
+      local client <close> = http.client()
+      local before = tonumber(http.get(base .. "/hits/fine"):text())
+      assert.equal(200, client:request { method = method, url = base .. "/once/fine" }.status)
+      local err = failure(client.request, client, { method = method, url = base .. "/once/fine" })
+      is_fault("EPROTO", err, "/once/fine", method)
+      has(err, "the request may have arrived")
+      assert.equal(before + 2, tonumber(http.get(base .. "/hits/fine"):text()))
     end
     -- A new connection that ends without an answer is a failure.
     local before = tonumber(http.get(base .. "/hits/nothing"):text())

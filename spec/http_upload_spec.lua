@@ -353,7 +353,8 @@ describe("a request body that comes bit by bit", function()
       local list = { BLOCK, BLOCK }
       local once = (" length %d %d "):format(#BLOCK, #BLOCK)
       local twice = (" length %d %d "):format(2 * #BLOCK, 2 * #BLOCK)
-      for _, path in ipairs { "/moved-307", "/moved-307-early", "/once", "/once" } do
+      for _ = 1, 2 do has(client:put(base .. "/once", { body = list }):text(), "PUT" .. twice) end
+      for _, path in ipairs { "/moved-307", "/moved-307-early" } do
         local url = base .. path
         has(client:post(url, { body = list }):text(), "POST" .. twice)
         has(client:put(url, { body = list }):text(), "PUT" .. twice)
