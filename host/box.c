@@ -41,9 +41,11 @@ lua_Integer rille_field_integer(lua_State *L, int t, const char *name, lua_Integ
                                 lua_Integer min, lua_Integer max) {
   lua_Integer value = def;
   if (lua_getfield(L, t, name) != LUA_TNIL) {
-    if (!lua_isinteger(L, -1))
+    int whole = 0; /* a float with the value of an integer is one, as in Lua's library */
+    if (lua_type(L, -1) == LUA_TNUMBER)
+      value = lua_tointegerx(L, -1, &whole);
+    if (!whole)
       bad_type(L, name, "integer");
-    value = lua_tointeger(L, -1);
     if (value < min || value > max)
       luaL_error(L, "bad option '%s' (out of range)", name);
   }

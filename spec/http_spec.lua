@@ -297,6 +297,13 @@ describe("rille.http against the host's server", function()
     assert.error_matches(function() http.client { max_connections = "x" } end, "integer expected, got string")
   end)
 
+  it("takes a float with the value of an integer for one, as Lua's library does", function()
+    local client <close> = http.client { max_connections = 2.0, max_per_host = 1e1, retry = 2.0 }
+    assert.equal(200, client:get(base, { max_body = 2 ^ 20, max_redirects = 1e1 }).status)
+    assert.error_matches(function() client:get(base, { max_body = 1.5 }) end, "integer expected, got number")
+    assert.error_matches(function() client:get(base, { max_body = "1" }) end, "integer expected, got string")
+  end)
+
   it("blames the script's line for misuse", function()
     local line = debug.getinfo(1, "l").currentline
     local calls = {

@@ -56,7 +56,8 @@ local function check_fields(part, i)
   for field, value in pairs(part) do
     local expected = FIELDS[field]
     if not expected then refuse(i, "unknown field '%s'", tostring(field)) end
-    local kind = expected == "integer" and math.type(value) or type(value)
+    local whole = expected == "integer" and math.type(value) and math.tointeger(value)
+    local kind = whole and "integer" or type(value)
     if expected ~= "any" and kind ~= expected then
       refuse(i, "'%s': %s expected, got %s", field, expected, type(value))
     end

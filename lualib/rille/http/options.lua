@@ -40,7 +40,7 @@ local NESTED = {
 }
 
 local function check_type(name, value, types)
-  local kind = math.type(value) == "integer" and "integer" or type(value)
+  local kind = math.type(value) and math.tointeger(value) and "integer" or type(value)
   for _, expected in ipairs(types) do
     if kind == expected or (kind == "integer" and expected == "number") then
       local bound = expected == "number" and LIMIT or math.maxinteger // 4
@@ -79,7 +79,9 @@ end
 local function check_limit(options, name)
   local n = options[name]
   if n == nil then return end
-  if math.type(n) ~= "integer" then misuse("bad option '%s' (integer expected, got %s)", name, type(n)) end
+  if not (math.type(n) and math.tointeger(n)) then
+    misuse("bad option '%s' (integer expected, got %s)", name, type(n))
+  end
   if n < 0 or n > 0x7fffffff then misuse("bad option '%s' (out of range)", name) end
 end
 

@@ -109,7 +109,7 @@ local function check_body(options)
     end
   end
   local length, progress = options.length, options.progress
-  if length ~= nil and math.type(length) ~= "integer" then
+  if length ~= nil and not (math.type(length) and math.tointeger(length)) then
     misuse("bad option 'length' (integer expected, got %s)", type(length))
   elseif length and length < 0 then
     misuse("bad option 'length' (out of range)")

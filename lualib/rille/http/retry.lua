@@ -86,7 +86,7 @@ end
 function http_retry.policy(option)
   if not option then
     if option == nil or option == false then return nil end
-  elseif math.type(option) == "integer" then
+  elseif math.type(option) and math.tointeger(option) then
     option = { times = option }
   elseif type(option) ~= "table" then
     misuse("bad option 'retry' (integer or table expected, got %s)", type(option))
