@@ -112,6 +112,46 @@ local function posted(client)
   return client:post(path(), { body = ("x"):rep(random:upto(100000)), timeout = 0.2 }).status
 end
 
+-- Bodies that come bit by bit, from a source that may fail. Every source that begins must end.
+local sources, SOURCE_FAILED <const> = 0, {}
+
+local body_of = rille.generator(function()
+  sources = sources + 1
+  local _ <close> = setmetatable({}, { __close = function() sources = sources - 1 end })
+  for _ = 1, random:upto(20) do
+    if random:one_in(40) then error(SOURCE_FAILED, 0) end
+    if random:one_in(4) then rille.sleep(random:upto(3) / 1000) end
+    coroutine.yield(("y"):rep(random:upto(30000)))
+  end
+end)
+
+local function uploaded(client)
+  local ok, res = pcall(client.post, client, path(), { body = body_of(), timeout = 0.2 })
+  if not ok and res == SOURCE_FAILED then return 0 end
+  if not ok then error(res, 0) end
+  return res.status
+end
+
+local function uploaded_and_read(client)
+  local ok, res = pcall(client.stream, client, path(), { method = "PUT", body = body_of(), timeout = 0.2 })
+  if not ok and res == SOURCE_FAILED then return 0 end
+  if not ok then error(res, 0) end
+  local _ <close> = res
+  local read, err = pcall(function() for _ in res:chunks() do rille.sleep(0) end end)
+  if not read and err ~= SOURCE_FAILED then error(err, 0) end
+  return res.status
+end
+
+local function in_parts(client)
+  local parts = { { name = "a", value = "b" }, { name = "file", path = arg[0] } }
+  return client:post(path(), { multipart = parts, timeout = 0.2 }).status
+end
+
+local function tried_again(client)
+  local retry = { times = 3, backoff = 0.002, on = { "EPROTO", "ECONNRESET", "ETIMEDOUT", 404 } }
+  return client:get(path(), { retry = retry, timeout = { total = 0.2, idle = 0.02 } }).status
+end
+
 -- Reads some of a body, and leaves the rest in one of several ways.
 local function streamed(client)
   local res <close> = client:stream(path(), options())
@@ -161,6 +201,7 @@ end
 
 local WAYS <const> = {
   buffered, buffered, buffered, posted, streamed, streamed, unread, dropped, in_lines, closed_from_outside,
+  uploaded, uploaded_and_read, in_parts, tried_again,
 }
 
 -- Ways to end a request from outside. ---------------------------------------------------------------
@@ -276,6 +317,7 @@ do
 end
 
 assert(begun == ended, "a request has no outcome")
+assert(sources == 0, "a source was not closed")
 for outcome, n in pairs(outcomes) do print(("  %-16s %d"):format(outcome, n)) end
 for code, n in pairs(codes) do print(("    %-14s %d"):format(code, n)) end
 print(("  %-16s %d kB"):format("memory", memory()))

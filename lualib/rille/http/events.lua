@@ -130,8 +130,8 @@ local function pause(self)
   if retry then seconds = self.paused == 0 and retry or math.max(retry, seconds) end
   self.paused = self.paused + 1
   seconds = math.min(seconds * (1 + math.random() / 2), LONGEST)
-  -- Who closes the client wakes it.
-  if self.client.pauses:wait(seconds) then
+  self.client.pauses:wait(seconds) -- who closes the client wakes it
+  if self.client.pools.closed then
     error(http_fault.closed { method = self.options.method, url = self.url }, 0)
   end
 end

@@ -174,9 +174,8 @@ local function pause_of(run, ok, outcome)
 end
 
 local function pause(run, seconds)
-  if seconds <= 0 then return end
-  -- Who closes the client wakes it.
-  if run.client.pauses:wait(seconds) then error(http_fault.closed(run.request), 0) end
+  if seconds > 0 then run.client.pauses:wait(seconds) end -- who closes the client wakes it
+  if run.client.pools.closed then error(http_fault.closed(run.request), 0) end
 end
 
 -- Gives the last outcome: returns a response, raises an error.
