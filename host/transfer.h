@@ -13,10 +13,8 @@
  *   A request's body is a string, or is sent as it comes (transfer_send.h); the user is told of that by
  * on_sent.
  *   The callbacks are called with libcurl at rest: they may start, abort and release transfers.
- * on_done is called from within rille_transfer_start when the start fails, from rille_pool_close,
- * and from rille_transfer_consume.
- *   Total and idle time-outs are counted here: libcurl's do not cover the time spent waiting for a
- * free connection.
+ * Whatever the user calls that starts a transfer, moves it on, fails it or closes the pool may call
+ * on_done.
  *
  * Owner.  The pool owns its transfers and whatever they hold. A request's strings are copied, all
  * but the body, which must stay until the transfer is done, aborted or released. A pool that was
@@ -270,10 +268,6 @@ void rille_transfer_abort(struct rille_transfer *t);
 
 /* Gives back a transfer that has ended, or was never started. */
 void rille_transfer_release(struct rille_transfer *t);
-
-/* For the parts: on_head or on_data will tell of t once libcurl is at rest; on_sent of t->send. */
-void rille_transfer_note(struct rille_transfer *t);
-void rille_transfer_note_sent(struct rille_transfer *t);
 
 /* The method of the last request. */
 const char *rille_transfer_method(const struct rille_transfer *t);

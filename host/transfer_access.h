@@ -1,6 +1,7 @@
-/* transfer_access.h -- by which way a request goes, whom it trusts and who it says it is. A part of transfer.c.
- * Model:  proxy, Unix socket, addresses instead of names; TLS; credentials. They are set on the easy handle of a
- *         request that has them, which is then reset (t->seldom). libcurl uses a connection again only for
+/* transfer_access.h -- by which way a request goes, whom it trusts and who it says it is. A part of
+ * transfer.c.
+ * Model:  proxy, Unix socket, addresses instead of names; TLS; credentials. They are set on the easy handle
+ *         of a request that has them, which is then reset (t->seldom). libcurl uses a connection again only for
  *         a request with the same. A guarded transfer refuses private addresses when a socket is opened and,
  *         since somebody else may have opened it, before a request is sent on it.
  * Owner:  a request borrows its strings; libcurl copies them. The list of addresses is the transfer's.

@@ -1,8 +1,8 @@
-/* transfer_cookie.h -- a Cookie header that the request itself gives, beside the cookies of a jar. A part of
- * transfer.c.
- * Model:  both go into one header, the jar's first, as RFC 6265 wants. libcurl, which sends what it is given for
- *         that to every host, is made to drop it on a redirect to another origin. Without a jar it is a header
- *         as others are.
+/* transfer_cookie.h -- a Cookie header that the request itself gives, beside the cookies of a jar. A part
+ * of transfer.c.
+ * Model:  both go into one header, the jar's first, as RFC 6265 wants. libcurl, which sends what it is given
+ *         for that to every host, is made to drop it on a redirect to another origin. Without a jar it is a
+ *         header as others are.
  * Owner:  the transfer.
  * Errors: false or CURLE_OUT_OF_MEMORY. */
 #ifndef RILLE_TRANSFER_COOKIE_H

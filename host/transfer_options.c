@@ -5,13 +5,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "transfer_cookie.h"
+#include "transfer_http2.h"
 #include "transfer_receive.h"
-
-/* For HTTP/2: 7.88 mixes up a head that does not fit, and takes none that is larger than this. */
-enum { RECEIVE_BUFFER = 128 * 1024 };
 
 enum { DEFAULT_CONNECT_TIMEOUT = 10000, DEFAULT_REDIRECTS = 20 };
 
@@ -32,25 +29,18 @@ static bool set_callbacks(struct rille_transfer *t) {
  * SIGPIPE. Content is decoded by transfer_receive.c, and libcurl, which would set up decoders of its own, is
  * not told that it is asked for. */
 bool rille_options_base(struct rille_transfer *t) {
-  static const long versions[] = {[RILLE_HTTP_1_1] = CURL_HTTP_VERSION_1_1,
-                                  [RILLE_HTTP_AUTO] = CURL_HTTP_VERSION_2TLS,
-                                  [RILLE_HTTP_2] = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE};
   CURL *e = t->easy;
   t->shape = RILLE_SHAPE_NEW;
   t->seldom = false;
   t->is_plain = true;
-  t->waits = t->once = false;
   t->connect_timeout = DEFAULT_CONNECT_TIMEOUT;
   t->max_redirects = DEFAULT_REDIRECTS;
-  return set_callbacks(t) && rille_access_base(t) == CURLE_OK &&
-         (t->http == RILLE_HTTP_1_1 ||
-          curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER) == CURLE_OK) &&
+  return set_callbacks(t) && rille_access_base(t) == CURLE_OK && rille_http2_base(t) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_HTTP_VERSION, versions[t->http]) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_USERAGENT, "rille/" RILLE_VERSION) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 1L) == CURLE_OK &&
@@ -108,25 +98,6 @@ static CURLcode set_shape(struct rille_transfer *t, const struct rille_transfer_
   }
   code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_length);
   return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, r->body);
-}
-
-/* HTTP/2. Over TLS, requests wait until it is known whether they can share the connection that is being
- * made, instead of making one each. Without TLS, libcurl 7.88 fails at the second request on a
- * connection: each has one of its own. */
-static CURLcode set_sharing(struct rille_transfer *t, const struct rille_transfer_request *r) {
-  bool tls = strncasecmp(r->url, "https:", 6) == 0;
-  bool waits = tls && t->http != RILLE_HTTP_1_1;
-  bool once = !tls && t->http == RILLE_HTTP_2;
-  CURLcode code = CURLE_OK;
-  if (waits != t->waits)
-    code = curl_easy_setopt(t->easy, CURLOPT_PIPEWAIT, waits ? 1L : 0L);
-  if (code == CURLE_OK && once != t->once)
-    code = curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, once ? 1L : 0L);
-  if (code == CURLE_OK && once != t->once)
-    code = curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, once ? 1L : 0L);
-  t->waits = waits;
-  t->once = once;
-  return code;
 }
 
 /* RFC 9110, 9.2.2. */
@@ -218,7 +189,7 @@ static CURLcode set_headers(struct rille_transfer *t, const struct rille_transfe
 CURLcode rille_options_set(struct rille_transfer *t, const struct rille_transfer_request *r) {
   CURLcode code = set_seldom(t, r);
   if (code == CURLE_OK)
-    code = set_sharing(t, r);
+    code = rille_http2_set(t, r);
   if (code == CURLE_OK)
     code = set_limits(t, r);
   if (code == CURLE_OK)

@@ -6,9 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "transfer_socket.h"
-
 #include "transfer_cookie.h"
+#include "transfer_pool.h"
 
 enum { FIRST_RESERVE = 1024 * 1024 }; /* what a Content-Length alone may make us allocate */
 
@@ -43,8 +42,8 @@ static bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/* libcurl follows any 3xx with a Location, which it sees later. RFC 9110 has these five; a 304 says something else
- * with it. */
+/* libcurl follows any 3xx with a Location, which it sees later. RFC 9110 has these five; a 304 says
+ * something else with it. */
 static void stay(struct rille_transfer *t) {
   if (t->status / 100 != 3 || is_redirect(t->status) || t->max_redirects < 0)
     return;
@@ -116,7 +115,7 @@ static bool withdraw_expect(struct rille_transfer *t) {
 /* A streamed transfer has the head of its last response. */
 static void announce(struct rille_transfer *t) {
   t->head_done = true;
-  rille_transfer_note(t);
+  rille_pool_note(t);
 }
 
 /* The body of the last response comes. `expected` is its length if that is known, else 0. */
@@ -237,15 +236,10 @@ static bool head_line(struct rille_transfer *t, const char *line, size_t length)
   return status || !is_of_interest(line[0]) || read_header(t, line, length);
 }
 
-void rille_receive_touch(struct rille_transfer *t) {
-  if (t->idle_at > 0)
-    t->idle_at = (double)uv_hrtime() / 1e6 + (double)t->idle_ms;
-}
-
 size_t rille_receive_on_head(char *line, size_t one, size_t length, void *data) {
   struct rille_transfer *t = data;
   length *= one;
-  rille_receive_touch(t);
+  rille_time_touch_idle(t);
   return length > 0 && head_line(t, line, length) ? length : 0;
 }
 
@@ -321,17 +315,17 @@ static size_t on_stream(struct rille_transfer *t, const char *data, size_t lengt
     announce(t);
   if (!t->discard && (t->behind || t->body.length >= RILLE_STREAM_LIMIT)) {
     rille_sockets_pause(t->sockets, &t->paused, true);
-    t->idle_at = 0; /* we are the ones who wait */
+    rille_time_stop_idle(t); /* we are the ones who wait */
     return CURL_WRITEFUNC_PAUSE;
   }
-  rille_receive_touch(t);
+  rille_time_touch_idle(t);
   t->received += (int64_t)length;
   if (t->discard)
     return length;
   if (!stream_piece(t, data, length))
     return length == 0 ? 1 : 0;
   if (t->body.length > 0)
-    rille_transfer_note(t);
+    rille_pool_note(t);
   return length;
 }
 
@@ -359,7 +353,7 @@ size_t rille_receive_on_body(char *data, size_t one, size_t length, void *user) 
   refuse(t);
   if (t->streamed)
     return on_stream(t, data, length);
-  rille_receive_touch(t);
+  rille_time_touch_idle(t);
   t->received += (int64_t)length;
   bool ok;
   if (t->coded)

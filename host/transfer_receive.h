@@ -22,9 +22,6 @@ bool rille_receive_catch_up(struct rille_transfer *t);
 /* What became of a transfer that libcurl has ended with t->code. */
 enum rille_transfer_end rille_receive_judge(const struct rille_transfer *t);
 
-/* Something has moved: the idle time-out starts again. */
-void rille_receive_touch(struct rille_transfer *t);
-
 /* True if the word is this one, whatever its case. */
 bool rille_receive_is_word(const char *value, size_t length, const char *word);
 

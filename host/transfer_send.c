@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-#include "transfer.h"
-#include "transfer_receive.h"
+#include "transfer_pool.h"
 
 void rille_send_init(struct rille_send *s, int64_t length, bool replayable) {
   *s = (struct rille_send){.length = length, .replayable = replayable};
@@ -66,13 +65,13 @@ static size_t on_read(char *room, size_t one, size_t size, void *data) {
     return CURL_READFUNC_ABORT;
   if (s->round == 0)
     s->round = 1;
-  rille_transfer_note_sent(t);
+  rille_pool_note_sent(t);
   size_t n = waiting(s);
   if (n == 0 && s->finished)
     return 0;
   if (n == 0) {
     s->paused = true;
-    t->idle_at = 0; /* we are the ones who wait */
+    rille_time_stop_idle(t); /* we are the ones who wait */
     return CURL_READFUNC_PAUSE;
   }
   if (n > one * size)
@@ -82,7 +81,7 @@ static size_t on_read(char *room, size_t one, size_t size, void *data) {
   s->sent += (int64_t)n;
   if (waiting(s) == 0)
     s->at = s->data.length = 0;
-  rille_receive_touch(t);
+  rille_time_touch_idle(t);
   return n;
 }
 
@@ -100,7 +99,7 @@ static bool again(struct rille_transfer *t) {
   s->sent = s->written = 0;
   s->finished = s->paused = false;
   s->round++;
-  rille_transfer_note_sent(t);
+  rille_pool_note_sent(t);
   return true;
 }
 
@@ -134,7 +133,7 @@ bool rille_send_begin(struct rille_transfer *t) {
     return true; /* a redirect that is followed without the body */
   if (s->length == 0) { /* libcurl will not ask */
     s->round = 1;
-    rille_transfer_note_sent(t);
+    rille_pool_note_sent(t);
   }
   return again(t);
 }
@@ -143,7 +142,7 @@ void rille_send_stop(struct rille_transfer *t) {
   if (t->send == NULL || t->send->over)
     return;
   t->send->over = true;
-  rille_transfer_note_sent(t);
+  rille_pool_note_sent(t);
 }
 
 void rille_send_end(struct rille_transfer *t) {
@@ -173,5 +172,5 @@ void rille_send_on_interest(struct rille_transfer *t, int what) {
   if (is_challenge(t))
     return;
   s->answered = true;
-  rille_transfer_note_sent(t);
+  rille_pool_note_sent(t);
 }

@@ -58,7 +58,7 @@ bool rille_send_write(struct rille_send *s, const char *data, size_t length);
 /* All is written. May end the transfer. */
 void rille_send_finish(struct rille_send *s);
 
-/* --- for the other parts of transfer.c --- */
+/* --- for the parts of transfer.c --- */
 
 /* Sets up libcurl to take the body of t. */
 CURLcode rille_send_set(struct rille_transfer *t, struct rille_send *s);

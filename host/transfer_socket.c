@@ -1,6 +1,7 @@
 /* transfer_socket.c -- the sockets of a pool, watched by libuv for libcurl. The model is told in
  * transfer_socket.h.
- * Rules:  rille_sockets_open, on_close and on_socket are called by libcurl: they call nothing of curl_multi_*.
+ * Rules:  rille_sockets_open, on_close and on_socket are called by libcurl: they call nothing of
+ *         curl_multi_*.
  * Owner:  a watch (a poll handle) is freed in its close callback.
  * Errors: as told there. */
 #include "transfer_socket.h"

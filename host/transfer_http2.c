@@ -1,0 +1,78 @@
+/* transfer_http2.c -- what libcurl 7.88 needs to share connections safely. The model is told in
+ * transfer_http2.h.
+ * Owner:  as told there.
+ * Errors: CURLcodes, passed on. */
+#include "transfer_http2.h"
+
+#include <strings.h>
+
+#include "transfer_pool.h"
+
+enum {
+  RECEIVE_BUFFER = 128 * 1024, /* a head that does not fit is mixed up, and none is larger than this */
+  SHARED_STREAMS = 100,        /* libcurl's default */
+  TRIES = 2                    /* to send a request again */
+};
+
+CURLcode rille_http2_base(struct rille_transfer *t) {
+  static const long versions[] = {[RILLE_HTTP_1_1] = CURL_HTTP_VERSION_1_1,
+                                  [RILLE_HTTP_AUTO] = CURL_HTTP_VERSION_2TLS,
+                                  [RILLE_HTTP_2] = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE};
+  t->waits = t->once = false;
+  CURLcode code = curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION, versions[t->http]);
+  if (code != CURLE_OK || t->http == RILLE_HTTP_1_1)
+    return code;
+  return curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
+}
+
+/* Over TLS, requests wait until it is known whether they can share the connection that is being made,
+ * instead of making one each. Without TLS, libcurl 7.88 fails at the second request on a connection:
+ * each has one of its own. */
+CURLcode rille_http2_set(struct rille_transfer *t, const struct rille_transfer_request *r) {
+  bool tls = strncasecmp(r->url, "https:", 6) == 0;
+  bool waits = tls && t->http != RILLE_HTTP_1_1;
+  bool once = !tls && t->http == RILLE_HTTP_2;
+  CURLcode code = CURLE_OK;
+  if (waits != t->waits)
+    code = curl_easy_setopt(t->easy, CURLOPT_PIPEWAIT, waits ? 1L : 0L);
+  if (code == CURLE_OK && once != t->once)
+    code = curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, once ? 1L : 0L);
+  if (code == CURLE_OK && once != t->once)
+    code = curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, once ? 1L : 0L);
+  t->waits = waits;
+  t->once = once;
+  return code;
+}
+
+/* It fails only inside a callback of libcurl, where this is not called. */
+static void share(struct rille_pool *pool, long streams) {
+  (void)curl_multi_setopt(pool->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, streams);
+}
+
+void rille_http2_part(struct rille_transfer *t, const struct rille_transfer_request *r) {
+  bool may_pause = r->stream || r->send != NULL;
+  if (!t->once && (!may_pause || t->http == RILLE_HTTP_1_1))
+    return;
+  t->apart = true;
+  if (t->pool->apart++ == 0)
+    share(t->pool, 1);
+}
+
+void rille_http2_rejoin(struct rille_transfer *t) {
+  if (!t->apart)
+    return;
+  t->apart = false;
+  if (--t->pool->apart == 0)
+    share(t->pool, SHARED_STREAMS);
+}
+
+/* When the server lets go of a connection while another of its streams is aborted, 7.88 may fail a stream
+ * that has done nothing, where it would have sent the request again otherwise. */
+bool rille_http2_may_repeat(const struct rille_transfer *t) {
+  bool safe = t->shape == RILLE_SHAPE_GET || t->shape == RILLE_SHAPE_HEAD;
+  return t->code == CURLE_HTTP2 && t->end == RILLE_END_NONE && safe && !t->head_done && t->tries < TRIES;
+}
+
+/* One whose connection went on with others keeps its receive buffer, and refuses the size when it is
+ * set back by a reset. */
+bool rille_http2_spoils(const struct rille_transfer *t) { return t->seldom && t->http != RILLE_HTTP_1_1; }
