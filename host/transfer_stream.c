@@ -7,9 +7,11 @@
 #include "transfer_pool.h"
 #include "transfer_receive.h"
 
-/* Lets what is not paused any more go on. */
+/* Lets what is not paused any more go on. A peer whose response we do not take may well take nothing more of
+ * the request. */
 static void go_on(struct rille_transfer *t) {
-  rille_time_start_idle(t);
+  if (!t->paused)
+    rille_time_start_idle(t);
   bool wait_send = t->send != NULL && t->send->paused;
   CURLcode code = curl_easy_pause(t->easy, (t->paused ? CURLPAUSE_RECV : CURLPAUSE_RECV_CONT) |
                                                (wait_send ? CURLPAUSE_SEND : CURLPAUSE_SEND_CONT));

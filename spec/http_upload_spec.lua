@@ -523,6 +523,21 @@ describe("a request body that comes bit by bit", function()
     assert.equal("abcabc", post("/text", { body = body, timeout = { idle = 0.25 } }):text())
   end)
 
+  it("does not count as idle while nobody reads the response", function()
+    local res <close> = http.stream(base .. "/echo", {
+      method = "POST", timeout = { idle = 0.05 }, body = items(400, BLOCK, function() rille.sleep(0) end),
+    })
+    local size, before = 0, -1
+    for piece in res:chunks() do
+      size = size + #piece
+      while size == #piece and before ~= log.taken do -- until all is full
+        before = log.taken
+        for _ = 1, 5 do rille.sleep(0.02) end
+      end
+    end
+    assert.equal(400 * #BLOCK, size)
+  end)
+
   it("is idle if the peer takes nothing", function()
     local err = caught(post, "/hold", { body = items(math.huge, BLOCK), timeout = { idle = 0.2 } })
     assert.is_true(rille.is_error(err, "ETIMEDOUT"), tostring(err))
