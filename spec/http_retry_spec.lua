@@ -297,6 +297,14 @@ describe("the option retry of http", function()
     assert.same({ "200\t10\n", "" }, { done.stdout, done.stderr })
   end)
 
+  it("closes a streamed response whose back-off raises", function()
+    answers = { { status = 503, body = ("x"):rep(3000000) } }
+    local client <close> = http.client()
+    local function raise() error("no more", 0) end
+    assert.equal("no more", caught(client.stream, client, base, { retry = { backoff = raise } }))
+    assert.equal(0, client:stats().in_use)
+  end)
+
   it("refuses misuse at the caller's line, and sends nothing", function()
     for _, case in ipairs {
       { "x", "bad option 'retry' (integer or table expected, got string)" },

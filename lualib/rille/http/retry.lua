@@ -173,6 +173,15 @@ local function pause_of(run, ok, outcome)
   return seconds
 end
 
+-- As that. A streamed response is closed if the back-off raises.
+local function pause_after(run, ok, outcome, streamed)
+  if not (ok and streamed) then return pause_of(run, ok, outcome) end
+  local decided, seconds = pcall(pause_of, run, ok, outcome)
+  if decided then return seconds end
+  outcome:close()
+  return task.raise_again(seconds)
+end
+
 local function pause(run, seconds)
   if seconds > 0 then run.client.pauses:wait(seconds) end -- who closes the client wakes it
   if run.client.pools.closed then error(http_fault.closed(run.request), 0) end
@@ -218,7 +227,7 @@ function http_retry.run(client, request, policy, try, streamed)
     if not policy then return attempt() end
     local ok, outcome = pcall(attempt)
     if not ok and (task.signalled(outcome) or not fault.is(outcome)) then task.raise_again(outcome) end
-    local seconds = pause_of(run, ok, outcome)
+    local seconds = pause_after(run, ok, outcome, streamed)
     if not seconds then return conclude(run, ok, outcome) end
     put_aside(run, ok, outcome, streamed)
     pause(run, seconds)
