@@ -85,6 +85,7 @@ function Part:forget() self.validator, self.total = nil, nil end
 function Part:begin(res, total)
   remove(self:note_path())
   self.handle:close()
+  self.handle = nil -- that may be the end of it
   self.handle = open(self:part_path(), "wb")
   self.size, self.begun, self.total, self.validator = 0, true, total, validator_of(res)
   if not self.validator then return end
