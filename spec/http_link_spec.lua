@@ -97,6 +97,12 @@ describe("rille.uri", function()
     assert.are_not.equal(uri.origin("http://h/"), uri.origin("https://h/"))
   end)
 
+  it("reads a long port, which is none, in one go", function()
+    local long = "http://h:" .. ("0"):rep(1000000)
+    assert.equal("http://h:80", uri.origin(long))
+    assert.equal(long .. "x:80", uri.origin(long .. "x"))
+  end)
+
   it("reads and replaces the user", function()
     assert.equal("u:p", uri.user("http://u:p@h/a@b"))
     assert.is_nil(uri.user("http://h/a@b"))
@@ -116,6 +122,11 @@ local function read(text)
 end
 
 describe("the header Link", function()
+  it("is read in one go, however many blanks it has", function()
+    assert.equal("=next", read("<" .. (" "):rep(1000000) .. ">; rel=next"))
+    assert.equal("a b=next", read("<\t a b" .. (" "):rep(1000000) .. ">; rel=next"))
+  end)
+
   it("has links in the grammar of RFC 8288", function()
     for text, expected in pairs {
       ['<a>; rel=next'] = "a=next",

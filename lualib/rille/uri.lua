@@ -106,8 +106,9 @@ function uri.origin(url)
   local parts = split(url)
   local scheme = (parts.scheme or ""):lower()
   local place = (parts.authority or ""):gsub("^.*@", ""):lower()
-  local host, port = place:match("^(.-):0*(%d*)$")
+  local host, port = place:match("^(.*):(%d*)$")
   if not host or host:find("^%[[^]]*$") then host, port = place, "" end
+  port = port:match("^0*(%d*)$")
   return ("%s://%s:%s"):format(scheme, host, port ~= "" and port or PORTS[scheme] or "")
 end
 

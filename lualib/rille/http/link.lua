@@ -14,8 +14,8 @@ local uri = require "rille.uri"
 
 local http_link = {}
 
--- Without the blanks around it.
-local function trim(text) return text:match("^[ \t]*(.*[^ \t])") or "" end
+-- Without the blanks around it. In two steps: one pattern would try every way to share blanks out.
+local function trim(text) return text:match("^[ \t]*(.*)$"):match("^.*[^ \t]") or "" end
 
 --- The links of one header field.
 ---@param text string
