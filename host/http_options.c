@@ -42,21 +42,27 @@ static const char *check_method(lua_State *L) {
   return method;
 }
 
+/* Raises EURL. */
+static void refuse_url(lua_State *L, const char *method, const char *url, const char *reason) {
+  rille_push_safe_url(L, url);
+  const char *safe = lua_tostring(L, -1);
+  rille_fault_push(L, "EURL", "%s %s: %s", method, safe, reason);
+  lua_pushstring(L, safe);
+  lua_setfield(L, -2, "url");
+  lua_pushstring(L, method);
+  lua_setfield(L, -2, "method");
+  (void)lua_error(L);
+}
+
 static const char *check_url(lua_State *L, const char *method) {
   size_t length;
   const char *url = luaL_checklstring(L, RILLE_REQUEST_URL, &length);
   if (has_control(url, length) || memchr(url, '\t', length) != NULL)
     (void)rille_error(L, "bad URL (it has a control character)");
-  if (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0) {
-    rille_push_safe_url(L, url);
-    const char *safe = lua_tostring(L, -1);
-    rille_fault_push(L, "EURL", "%s %s: not a http:// or https:// URL", method, safe);
-    lua_pushstring(L, safe);
-    lua_setfield(L, -2, "url");
-    lua_pushstring(L, method);
-    lua_setfield(L, -2, "method");
-    lua_error(L);
-  }
+  if (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)
+    refuse_url(L, method, url, "not a http:// or https:// URL");
+  if (strstr(url, "://")[3] == '/') /* libcurl would take the path for a host */
+    refuse_url(L, method, url, "the URL has no host");
   return url;
 }
 

@@ -28,13 +28,38 @@ struct response {
 
 /* --- URLs --- */
 
+/* Where the host of a URL begins, or the user before it. libcurl takes one to three slashes. */
+static const char *authority_of(const char *url) {
+  size_t scheme = strcspn(url, ":/?#");
+  const char *p = url[scheme] == ':' && url[scheme + 1] == '/' ? url + scheme + 1 : url;
+  return p + strspn(p, "/");
+}
+
+/* Is what is behind the host's ':' a port? */
+static bool has_port(const char *authority, const char *end) {
+  const char *p = authority;
+  if (*p == '[')
+    p += strcspn(p, "]/?#");
+  p += strcspn(p, ":/?#");
+  return p >= end || p + 1 + strspn(p + 1, "0123456789") >= end;
+}
+
+/* The last '@' of [from, end), or NULL. */
+static const char *last_at(const char *from, const char *end) {
+  while (end > from)
+    if (*--end == '@')
+      return end;
+  return NULL;
+}
+
+/* A password that has a '/', '?' or '#' ends the host, by mistake: it then looks like a port that is none, and
+ * is hidden up to the last '@' of all. */
 void rille_push_safe_url(lua_State *L, const char *url) {
-  const char *host = strstr(url, "://");
-  host = host == NULL ? url : host + 3;
+  const char *host = authority_of(url);
   const char *end = host + strcspn(host, "/?#");
-  const char *at = NULL;
-  for (const char *p = host; p < end; p++)
-    at = *p == '@' ? p : at;
+  const char *at = last_at(host, end);
+  if (at == NULL && !has_port(host, end))
+    at = last_at(host, host + strlen(host));
   const char *colon = at == NULL ? NULL : memchr(host, ':', (size_t)(at - host));
   if (colon == NULL) {
     lua_pushstring(L, url);

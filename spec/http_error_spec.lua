@@ -102,6 +102,35 @@ describe("errors of rille.http", function()
     end
   end)
 
+  it("never show a password, however the URL is written", function()
+    for given, shown in pairs {
+      ["http:///me:secret@h:1/"] = "http:///me:***@h:1/",
+      ["http:/me:secret@h:1/"] = "http:/me:***@h:1/",
+      ["//me:secret@h:1/"] = "//me:***@h:1/",
+      ["http://me:sec/ret@h:1/"] = "http://me:***@h:1/",
+      ["http://me:sec?ret@h:1/"] = "http://me:***@h:1/",
+      ["http://me:sec#r@et@h:1/"] = "http://me:***@h:1/",
+      ["me:sec/ret@h"] = "me:***@h",
+      ["ftp://h:1/a:b@c"] = "ftp://h:1/a:b@c",
+      ["ftp://h:/a:b@c"] = "ftp://h:/a:b@c",
+      ["ftp://[::1]/a:b@c"] = "ftp://[::1]/a:b@c",
+      ["ftp://[::1]:1/a:b@c"] = "ftp://[::1]:1/a:b@c",
+      ["ftp://h/a:b@c"] = "ftp://h/a:b@c",
+    } do
+      local err = expect.caught(http.get, given)
+      assert.same({ "EURL", shown }, { err.code, err.url })
+      assert.is_nil(err.message:find("sec"), err.message)
+    end
+  end)
+
+  it("tell a URL without a host, whose path libcurl would take for one", function()
+    for _, url in ipairs { "http:///a/b", "https:////a", "http://" } do
+      local err = expect.caught(http.get, url)
+      assert.same({ "EURL", url }, { err.code, err.url })
+    end
+    expect.has(expect.caught(http.get, "http:///127.0.0.1:1/"), "the URL has no host")
+  end)
+
   it("tell a malformed netrc file", function()
     local path = os.tmpname()
     local file <close> = assert(io.open(path, "w"))
