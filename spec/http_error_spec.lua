@@ -75,6 +75,15 @@ describe("errors of rille.http", function()
     scripted.got(server)
   end)
 
+  it("have a reason on one line, which cannot write to a terminal", function()
+    local server <close>, address = scripted.start(
+      "HTTP/1.1 404 \\x1b[31mno\\x07 " .. ("z"):rep(500) .. "\r\nContent-Length: 0\r\n\r\n")
+    local res = http.get("http://" .. address)
+    local err = expect.caught(res.raise_for_status, res)
+    assert.equal(("GET http://%s: 404 .[31mno. %s..."):format(address, ("z"):rep(71)), err.message)
+    scripted.got(server)
+  end)
+
   it("are those of the last response of a redirect", function()
     local server <close>, address = scripted.start(
       "HTTP/1.1 302 Found\\r\\nLocation: /next\\r\\nX-A: 1\\r\\nConnection: close\\r\\n" ..

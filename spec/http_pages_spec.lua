@@ -115,14 +115,18 @@ describe("http.pages", function()
       { "EPROTO", function() return { json = { n = 7 } } end },
       { "EJSON", function() return { body = "no JSON" } end },
       { "EURL", function() return { json = { n = "gopher://x" } } end },
+      { "EURL", function() return { json = { n = "/\r\nX: y" } } end },
+      { "EURL", function() return { json = { n = "/#\27[31m" } } end },
+      { "EURL", function() return { headers = { link = "</\ta>; rel=n" } } end,
+        function(res) return res:link("n") end },
     } do
       answer, seen = case[2], {}
-      local pages = http.pages(base, "n")
+      local pages = http.pages(base, case[3] or "n")
       assert.equal(200, pages:next().status)
       local err = failure(pages.next, pages)
       assert.is_true(rille.is_error(err, case[1]), tostring(err))
       assert.matches("^GET ", tostring(err))
-      assert.is_nil(tostring(err):find("\n"))
+      assert.is_nil(tostring(err):find("%c"))
     end
     answer = function() return { status = 404 } end
     assert.is_true(rille.is_error(failure(function() http.pages(base):collect() end), "ESTATUS"))

@@ -42,7 +42,8 @@ end
 ---@param text string the body, or its beginning
 ---@return rille.Error
 function http_fault.status(res, text)
-  return new(res, "ESTATUS", ("%d %s"):format(res.status, res.reason), { body = text:sub(1, EXCERPT) })
+  local message = ("%d %s"):format(res.status, excerpt(res.reason))
+  return new(res, "ESTATUS", message, { body = text:sub(1, EXCERPT) })
 end
 
 --- ECHARSET: nobody knows the charset of the body.
@@ -61,6 +62,14 @@ end
 ---@return rille.Error
 function http_fault.bad_next(res, field, kind)
   return new(res, "EPROTO", ("the next page is in %q, which is a %s"):format(field, kind), {})
+end
+
+--- EURL: what should lead to the next page has a control character.
+---@param res rille.http.Response
+---@param url string
+---@return rille.Error
+function http_fault.wild_next(res, url)
+  return new(res, "EURL", ("the URL of the next page has a control character: %q"):format(excerpt(url)), {})
 end
 
 --- ELOOP: the next page is one that was there before.

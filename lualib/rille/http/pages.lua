@@ -96,6 +96,7 @@ local function following(res, find, seen)
   local reference = find(res)
   if not reference then return nil end
   local url = uri.resolve(uri.with_user(res.url, nil), reference)
+  if url:find("%c") then error(http_fault.wild_next(res, url), 0) end
   local key = identity(url)
   if seen[key] then error(http_fault.circle(res, uri.with_user(url, nil)), 0) end
   seen[key] = true
