@@ -294,12 +294,74 @@ describe("http.download", function()
     err = failure(http.download, url, dir)
     assert.is_true(rille.is_error(err, "EISDIR"))
     assert.same({}, server:requests("a"), "nothing was asked for")
-    os.execute(("ln -s /dev/full %s.part"):format(path))
-    err = failure(http.download, url, path)
-    assert.is_true(rille.is_error(err, "ENOSPC"), tostring(err))
+  end)
+
+  it("tells that no more can be written", function()
+    local url = server:script("a", response(WHOLE:rep(2000), TAG))
+    local code = ([[
+      local http, url, path = require "rille.http", %q, %q
+      for _ = 1, 2 do -- the path is free again
+        local _, err = pcall(http.download, url, path)
+        print(err.code, err.path, err)
+      end]]):format(url, path)
+    local words = { "sh", "-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "sh" }
+    for _, word in ipairs(process.host("-e", code)) do words[#words + 1] = word end
+    local part = path .. ".part"
+    assert.equal(("EFBIG\t%s\tcannot write '%s': file too large\n"):format(part, part):rep(2),
+      process.run(words).stdout)
+  end)
+
+  it("writes to no file but a part of its own", function()
+    local url = server:script("a", response(WHOLE, TAG))
+    local other = dir .. "/other"
+    local file <close> = io.open(other, "w")
+    file:write("precious"):flush()
+    os.execute(("ln -s other %s.part"):format(path))
+    local err = failure(http.download, url, path)
+    assert.is_true(rille.is_error(err, "ELOOP"), tostring(err))
     assert.equal(path .. ".part", err.path)
-    err = failure(http.download, url, path)
-    assert.is_true(rille.is_error(err, "ENOSPC"), "the path is free again")
+    os.execute(("ln -s null %s/none.part"):format(dir)) -- a link to nothing makes nothing
+    assert.is_true(rille.is_error(failure(http.download, url, dir .. "/none"), "ELOOP"))
+    assert.is_nil(read(dir .. "/null"))
+    os.execute(("mkfifo %s/fifo.part %s/pipe; ln -s pipe %s/way"):format(dir, dir, dir))
+    assert.is_true(rille.is_error(failure(http.download, url, dir .. "/fifo"), "ENXIO"))
+    for _, name in ipairs { "pipe", "way" } do
+      assert.is_true(rille.is_error(failure(http.download, url, dir .. "/" .. name), "EINVAL"))
+    end
+    assert.same({}, server:requests("a"), "nothing was asked for")
+    assert.equal("precious", read(other))
+    os.remove(path .. ".part")
+    os.execute(("ln -s other %s; mkfifo %s.part.json"):format(path, path))
+    assert.equal(10, http.download(url, path).size)
+    assert.same({ WHOLE, "precious" }, { read(path), read(other) })
+  end)
+
+  it("does not share a part with another name of it, or another program", function()
+    local url = server:script("a", { "stall", cut("0123")[2] }, rest(4))
+    local begun = rille.event()
+    local task = rille.spawn(http.download, url, path, {
+      progress = function(received) if received == 4 then begun:set() end end,
+    })
+    begun:wait()
+    local err = failure(http.download, url, dir .. "/./file")
+    assert.is_true(rille.is_error(err, "EBUSY"), tostring(err))
+    local code = ([[print(select(2, pcall(require "rille.http".download, %q, %q)))]]):format(url, path)
+    assert.equal(("cannot write '%s.part': resource busy or locked\n"):format(path),
+      process.run(process.host("-e", code)).stdout)
+    task:cancel()
+    failure(task.await, task)
+    local done = http.download(url, dir .. "/./file")
+    assert.same({ 4, WHOLE }, { done.resumed, read(path) })
+  end)
+
+  it("does not take for the file what has come into the place of its part", function()
+    local url = server:script("a", response(WHOLE, TAG))
+    local err = failure(http.download, url, path, { progress = function(received)
+      if received == 10 then os.execute(("rm %s.part; echo evil >%s.part"):format(path, path)) end
+    end })
+    assert.is_true(rille.is_error(err, "ENOENT"), tostring(err))
+    assert.equal(path, err.path)
+    assert.is_nil(read(path))
   end)
 
   it("tells that it cannot begin what it has asked for", function()

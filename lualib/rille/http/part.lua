@@ -3,7 +3,8 @@
 --         whole, and a sum of the URL, which may be secret itself. It is written before the first byte, so
 --         that a part without it, or with another URL's, is worth nothing. Complete and synced, the part
 --         becomes PATH.
--- Owner:  the download closes it. One that nobody can go on with is removed then, if it was begun here.
+-- Owner:  the download closes it. One that nobody can go on with is removed then, if it was begun here. While
+--         it is open it is locked: EBUSY for other programs, and for other names of the path.
 -- Errors: those of the disk are error objects with `path`. A second download of a path is misuse.
 
 local file = require "rille.host.file"
@@ -13,7 +14,7 @@ local misuse = require "rille.host.misuse"
 local seconds_of = require("rille.host.http").date
 
 local NOTE_SIZE <const> = 4096
-local EISDIR <const> = 21
+local EINVAL <const>, EISDIR <const> = 22, 21
 
 ---@class rille.http.Part
 ---@field target string
@@ -54,7 +55,7 @@ end
 
 -- What the note beside a part says, if that is of use.
 local function read_note(path, key)
-  local handle <close> = io.open(path, "rb")
+  local handle <close> = file.kind(path) == "file" and io.open(path, "rb") or nil
   local ok, note = pcall(json.decode, handle and handle:read(NOTE_SIZE) or "")
   if not ok or type(note) ~= "table" or note.key ~= key then return nil end
   if type(note.validator) ~= "string" or note.validator:find("%c") then return nil end
@@ -70,7 +71,9 @@ function Part:note_path() return self.target .. ".part.json" end
 
 -- Takes over what an earlier download has left.
 local function resume(self)
-  self.handle = open(self:part_path(), "ab")
+  local number
+  self.handle, number = file.open(self:part_path())
+  if not self.handle then fail(number, "cannot write", self:part_path()) end
   self.size = self.handle:seek("end")
   if self.size > 0 then self.validator, self.total = read_note(self:note_path(), self.key) end
   self.begun = self.size == 0
@@ -84,9 +87,8 @@ function Part:forget() self.validator, self.total = nil, nil end
 ---@param total integer|nil
 function Part:begin(res, total)
   remove(self:note_path())
-  self.handle:close()
-  self.handle = nil -- that may be the end of it
-  self.handle = open(self:part_path(), "wb")
+  local failed = file.empty(self.handle)
+  if failed then fail(failed, "cannot write", self:part_path()) end
   self.size, self.begun, self.total, self.validator = 0, true, total, validator_of(res)
   if not self.validator then return end
   local note <close> = open(self:note_path(), "wb")
@@ -108,11 +110,11 @@ function Part:complete()
   local ok, _, number = self.handle:flush()
   if ok then number = file.sync(self.handle) end
   if number then fail(number, "cannot write", self:part_path()) end
-  ok, _, number = os.rename(self:part_path(), self.target)
-  if not ok then fail(number, "cannot rename a part to", self.target) end
+  number = file.move(self.handle, self:part_path(), self.target)
+  if number then fail(number, "cannot rename a part to", self.target) end
+  remove(self:note_path()) -- while nobody else can have it
   self.handle:close()
   self.handle = nil
-  remove(self:note_path())
   local directory <close> = io.open(self.target:match("^(.*/)[^/]*$") or ".", "rb")
   if directory then file.sync(directory) end -- that the disk has the file is known already
 end
@@ -120,11 +122,11 @@ end
 --- Gives up what is missing; what is there stays for the next download, if that can use it. Idempotent.
 function Part:close()
   if active[self.target] == self then active[self.target] = nil end
-  if not self.handle then return end
-  self.handle:close()
+  local handle <close> = self.handle
+  if not handle then return end
   self.handle = nil
   if self.begun and not (self.validator and self.size > 0) then
-    remove(self:part_path())
+    remove(self:part_path()) -- while nobody else can have it
     remove(self:note_path())
   end
 end
@@ -142,7 +144,9 @@ return function(path, url)
   elseif active[path] then
     misuse("'%s' is being downloaded already", path)
   end
-  if file.is_directory(path) then fail(EISDIR, "cannot write", path) end
+  local kind = file.kind(path)
+  if kind == "directory" then fail(EISDIR, "cannot write", path) end
+  if kind == "other" then fail(EINVAL, "cannot write", path) end -- a device, which a file would replace
   local self = setmetatable({ target = path, key = sum_of(url), size = 0, begun = false }, Part)
   resume(self)
   active[path] = self
