@@ -226,6 +226,15 @@ describe("http.download", function()
     end
   end)
 
+  it("takes no more than the server has said", function()
+    local url = server:script("a", cut "0123", { "stall", "HTTP/1.1 206 Partial Content\r\n" .. TAG ..
+      "Content-Range: bytes 4-9/10\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n456789XX\r\n" })
+    begin(url, 4)
+    local err = failure(http.download, url, path, { timeout = { idle = 5 } })
+    assert.is_true(rille.is_error(err, "EPROTO"), tostring(err))
+    assert.equal(("GET %s: 12 bytes are there, of 10"):format(url), tostring(err))
+  end)
+
   it("leaves things as they are when there is no such file", function()
     local url = server:script("a", cut "0123", response("sorry", "", "404 Not Found"), rest(4))
     nginx.write(path, "old")

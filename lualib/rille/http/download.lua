@@ -108,6 +108,7 @@ local function receive(self, res, what)
   if what ~= "nothing" then
     for piece in res:chunks() do
       part:write(piece)
+      if total and part.size > total then break end
       self.progress(part.size, total)
     end
   end
