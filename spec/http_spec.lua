@@ -164,6 +164,36 @@ describe("rille.http against the host's server", function()
     assert.truthy(tostring(err):find("the body is empty (status 204)", 1, true))
   end)
 
+  it("gives the body as streams, as often as wanted", function()
+    local bodies = {
+      ["/text"] = { "text/plain; charset=iso-8859-1", "\xE9t\xE9\r\nb\rc" },
+      ["/values"] = { "application/x-ndjson", '{"a":1}\n\n[2]\r\nnull' },
+      ["/bad"] = { "application/x-ndjson", "1\nnope\n" },
+      ["/events"] = { "text/event-stream", "id: 7\ndata: a\n\ndata: cut" },
+      ["/empty"] = { "text/plain", "" },
+    }
+    local server_of_bodies <close> = http.serve({ port = 0 }, function(req)
+      local kind, body = table.unpack(bodies[req.path])
+      return { headers = { ["Content-Type"] = kind }, body = body }
+    end)
+    local function get(path) return http.get(server_of_bodies.url .. path) end
+    local res = get("/text")
+    for _ = 1, 2 do
+      assert.same({ "été", "b", "c" }, res:lines():collect())
+      assert.same({ bodies["/text"][2] }, res:chunks():collect())
+    end
+    assert.same({ { a = 1 }, { 2 }, json.null }, get("/values"):ndjson():collect())
+    assert.same({ { event = "message", data = "a", id = "7" } }, get("/events"):events():collect())
+    local values = get("/bad"):ndjson()
+    assert.equal(1, values:next())
+    assert.equal(2, failure(values.next, values).line)
+    res = get("/empty")
+    for _, read in ipairs { "chunks", "lines", "ndjson", "events" } do
+      assert.same({}, res[read](res):collect())
+    end
+    for line in get("/text"):lines() do assert.equal("été", line) break end
+  end)
+
   it("raises ESTATUS only when asked", function()
     local res = http.get(base .. "/status?code=404")
     assert.equal("told so", res:text())
