@@ -128,6 +128,16 @@ describe("rille.http against the host's server", function()
     assert.equal("/", get("/", { query = {} }).target)
   end)
 
+  it("encodes what a URL cannot have as it is, and nothing twice", function()
+    assert.equal("/a%20b/%C3%BC%25?q=%C3%A9%20%2F", get("/a b/ü%25?q=é %2F").target)
+    assert.equal("/%FF?k=%20", get("/\xFF", { query = { k = " " } }).target)
+    local client <close> = http.client { base_url = base .. "/ä" }
+    assert.equal("/%C3%A4/b%20c", client:get("b c"):json().target)
+    assert.equal(base .. "/%C3%A9", http.stream(base .. "/é").url)
+    local err = failure(http.get, "http://a b/")
+    assert.is_true(rille.is_error(err, "EURL"))
+  end)
+
   it("sends headers: by name, repeated, in order, empty", function()
     local got = get("/", { headers = { ["X-One"] = "1", ["X-Two"] = { "a", "b" }, ["X-Number"] = 7 } })
     assert.same({ "1", "a, b", "7" }, { got.headers["x-one"], got.headers["x-two"], got.headers["x-number"] })
@@ -176,22 +186,22 @@ describe("rille.http against the host's server", function()
       local kind, body = table.unpack(bodies[req.path])
       return { headers = { ["Content-Type"] = kind }, body = body }
     end)
-    local function get(path) return http.get(server_of_bodies.url .. path) end
-    local res = get("/text")
+    local function fetch(path) return http.get(server_of_bodies.url .. path) end
+    local res = fetch("/text")
     for _ = 1, 2 do
       assert.same({ "été", "b", "c" }, res:lines():collect())
       assert.same({ bodies["/text"][2] }, res:chunks():collect())
     end
-    assert.same({ { a = 1 }, { 2 }, json.null }, get("/values"):ndjson():collect())
-    assert.same({ { event = "message", data = "a", id = "7" } }, get("/events"):events():collect())
-    local values = get("/bad"):ndjson()
+    assert.same({ { a = 1 }, { 2 }, json.null }, fetch("/values"):ndjson():collect())
+    assert.same({ { event = "message", data = "a", id = "7" } }, fetch("/events"):events():collect())
+    local values = fetch("/bad"):ndjson()
     assert.equal(1, values:next())
     assert.equal(2, failure(values.next, values).line)
-    res = get("/empty")
+    res = fetch("/empty")
     for _, read in ipairs { "chunks", "lines", "ndjson", "events" } do
       assert.same({}, res[read](res):collect())
     end
-    for line in get("/text"):lines() do assert.equal("été", line) break end
+    assert.same({ "été" }, fetch("/text"):lines():take(1):collect())
   end)
 
   it("raises ESTATUS only when asked", function()

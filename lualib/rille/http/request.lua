@@ -155,6 +155,14 @@ local function join_url(base, url)
   return (base:gsub("/$", "")) .. "/" .. (url:gsub("^/", ""))
 end
 
+-- A URL as it is sent: what a person may write in a path or query beyond ASCII, and spaces, percent-encoded
+-- (RFC 3987, 3.1). What is encoded already stays as it is; a host is not touched.
+local function encode_url(url)
+  local origin, rest = url:match("^(%a[%w+.-]*://[^/?#]*)(.*)$")
+  if not origin then return url end
+  return origin .. rest:gsub("[ \x80-\xff]", escape)
+end
+
 local http_request = {}
 
 --- The headers that a client gives its requests.
@@ -178,7 +186,8 @@ function http_request.query(query) return encode_fields(query, "query") end
 ---@return string
 function http_request.url(client, url)
   if type(url) ~= "string" then misuse("bad URL (string expected, got %s)", type(url)) end
-  return join_url(client.base, url)
+  url = join_url(client.base, url)
+  return url:find("[ \x80-\xff]") and encode_url(url) or url
 end
 
 --- The request of one call.
