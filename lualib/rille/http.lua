@@ -50,8 +50,9 @@ local http = {}
 ---@field max_body? integer bytes, after decoding; more raises ETOOBIG; by default 64 MiB; of a streamed body
 ---  those that text, a line or an event may gather
 ---@field decompress? boolean ask for gzip, deflate, br and zstd, and decode them; by default true
----@field auth? { user: string, password?: string, scheme?: "basic"|"digest" } Basic by default
----@field bearer? string a token
+---@field auth? false|{ user: string, password?: string, scheme?: "basic"|"digest" } Basic by default; false:
+---  not even the client's default
+---@field bearer? false|string a token; false: not even the client's default
 ---@field netrc? boolean|string credentials from the user's .netrc, or from this file; by default false
 ---@field user_agent? string
 ---@field http_version? "1.1"|"auto"|"2" HTTP/1.1 (the default); HTTP/2 where a server offers it over TLS; or

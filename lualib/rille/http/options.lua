@@ -19,7 +19,8 @@ end
 -- Options that the host reads by itself, and their types.
 local HOST = {
   timeout = { "number", "table" }, follow = { "boolean" }, max_redirects = { "integer" },
-  max_body = { "integer" }, decompress = { "boolean" }, auth = { "table" }, bearer = { "string" },
+  max_body = { "integer" }, decompress = { "boolean" }, auth = { "table", "false" },
+  bearer = { "string", "false" },
   user_agent = { "string" }, proxy = { "string" }, unix_socket = { "string" }, tls = { "table" },
   netrc = { "boolean", "string" }, resolve = { "table" }, block_private = { "boolean" },
   http_version = { "string" },
@@ -40,7 +41,8 @@ local NESTED = {
 }
 
 local function check_type(name, value, types)
-  local kind = math.type(value) and math.tointeger(value) and "integer" or type(value)
+  local kind = value == false and types[#types] == "false" and "false"
+    or math.type(value) and math.tointeger(value) and "integer" or type(value)
   for _, expected in ipairs(types) do
     if kind == expected or (kind == "integer" and expected == "number") then
       local bound = expected == "number" and LIMIT or math.maxinteger // 4
@@ -53,6 +55,13 @@ local function check_type(name, value, types)
   misuse("bad option '%s' (%s expected, got %s)", name, table.concat(types, " or "), type(value))
 end
 
+-- Refuses an option that is not known here.
+local function refuse(name)
+  if CLIENT[name] then misuse("option '%s' is one of a client, not of a request", name) end
+  if REQUEST[name] then misuse("option '%s' is one of a request, not of a client", name) end
+  misuse("unknown option '%s'", tostring(name))
+end
+
 local function check(options, known)
   if type(options) ~= "table" then misuse("bad options (table expected, got %s)", type(options)) end
   local version = options.http_version
@@ -63,7 +72,7 @@ local function check(options, known)
     if HOST[name] then
       check_type(name, value, HOST[name])
     elseif not known[name] then
-      misuse("unknown option '%s'", tostring(name))
+      refuse(name)
     end
     local nested = type(value) == "table" and NESTED[name]
     for field, item in pairs(nested or {}) do
@@ -98,6 +107,8 @@ function http_options.check_client(options)
   local base = options.base_url
   if base ~= nil and type(base) ~= "string" then
     misuse("bad option 'base_url' (string expected, got %s)", type(base))
+  elseif base and base:find("[?#]") then
+    misuse("bad option 'base_url' (it has a query or a fragment)")
   end
   local cookies = options.cookies
   if cookies ~= nil then check_type("cookies", cookies, { "boolean", "string" }) end
@@ -109,8 +120,9 @@ end
 ---@return table|nil
 function http_options.for_host(options)
   local picked
-  for name in pairs(HOST) do
-    if options[name] ~= nil then
+  for name, types in pairs(HOST) do
+    local is_none = options[name] == false and types[#types] == "false"
+    if options[name] ~= nil and not is_none then
       picked = picked or {}
       picked[name] = options[name]
     end
@@ -123,15 +135,16 @@ end
 ---@param given table
 ---@return table
 function http_options.merge(defaults, given)
-  if not defaults then return given end
+  if not defaults and given.auth ~= false and given.bearer ~= false then return given end
   local merged = {}
-  for name, value in pairs(defaults) do merged[name] = value end
+  for name, value in pairs(defaults or {}) do merged[name] = value end
   for name in pairs(HOST) do
     if given[name] ~= nil then merged[name] = given[name] end
   end
   if given.auth or given.bearer or given.netrc then
     merged.auth, merged.bearer = given.auth, given.bearer
   end
+  merged.auth, merged.bearer = merged.auth or nil, merged.bearer or nil
   return merged
 end
 
