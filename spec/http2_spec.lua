@@ -143,7 +143,10 @@ describe("rille.http over HTTP/2", function()
     local res = client:head("/middle")
     assert.same({ 200, "", "HEAD", tostring(#MIDDLE) },
       { res.status, res.reason, res.method, res.headers["Content-Length"] })
-    assert.equal(404, client:get("/nothing").status)
+    res = client:get("/nothing")
+    local err = expect.caught(res.raise_for_status, res)
+    assert.same({ "ESTATUS", 404, "", url .. "/nothing" }, { err.code, err.status, err.reason, err.url })
+    assert.matches(": status 404$", err.message)
     assert.equal("Not Found", http.get(plain .. "/nothing", { proxy = "" }).reason)
   end)
 

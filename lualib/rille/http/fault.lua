@@ -20,7 +20,7 @@ end
 
 -- An error about a response: "GET http://a/: what is wrong".
 local function new(res, code, message, more)
-  more.url, more.method, more.status = res.url, res.method, res.status
+  more.url, more.method, more.status, more.headers = res.url, res.method, res.status, res.headers
   return fault.new(code, ("%s %s: %s"):format(res.method, res.url, message), more)
 end
 
@@ -42,8 +42,11 @@ end
 ---@param text string the body, or its beginning
 ---@return rille.Error
 function http_fault.status(res, text)
-  local message = ("%d %s"):format(res.status, excerpt(res.reason))
-  return new(res, "ESTATUS", message, { body = text:sub(1, EXCERPT) })
+  local reason = res.reason -- which HTTP/2 has not
+  local message = reason == "" and "status %d" or "%d %s"
+  return new(res, "ESTATUS", message:format(res.status, excerpt(reason)), {
+    reason = reason, body = text:sub(1, EXCERPT),
+  })
 end
 
 --- ECHARSET: nobody knows the charset of the body.
