@@ -264,6 +264,8 @@ describe("the option cookies", function()
     for _, bad in ipairs { "", "a\0b" } do
       misuse("bad option 'cookies' (not a path)", function() http.client { cookies = bad } end)
     end
-    misuse("option 'cookies' is one of a client", function() http.get(base, { cookies = true }) end)
+    misuse("unknown option 'cookies' (it is an option of http.client)", function()
+      http.get(base, { cookies = true })
+    end)
   end)
 end)

@@ -166,6 +166,6 @@ describe("the option rate of an http client", function()
       has(err, case[2])
       has(err, "http_rate_spec.lua")
     end
-    has(caught(function() http.get(base, { rate = 1 }) end), "option 'rate' is one of a client")
+    has(caught(function() http.get(base, { rate = 1 }) end), "unknown option 'rate' (it is an option of http.client)")
   end)
 end)

@@ -320,7 +320,7 @@ describe("rille.http against the host's server", function()
     end
     refused({ timout = 1 }, "unknown option 'timout'")
     refused({ timeout = { totl = 1 } }, "unknown option 'timeout.totl'")
-    refused({ base_url = "x" }, "option 'base_url' is one of a client, not of a request")
+    refused({ base_url = "x" }, "unknown option 'base_url' %(it is an option of http.client%)")
     refused({ bearer = true }, "bad option 'bearer' %(string or false expected, got boolean%)")
     refused({ auth = true }, "bad option 'auth' %(table or false expected, got boolean%)")
     refused({ timeout = "1" }, "bad option 'timeout' %(number or table expected, got string%)")
@@ -346,7 +346,7 @@ describe("rille.http against the host's server", function()
     assert.error_matches(function() http.request(base) end, "bad argument #1 to 'request'")
     assert.error_matches(function() http.request { url = base, method = 1 } end, "bad option 'method'")
     assert.error_matches(function() http.client { base = base } end, "unknown option 'base'")
-    assert.error_matches(function() http.client { json = 1 } end, "option 'json' is one of a request")
+    assert.error_matches(function() http.client { json = 1 } end, "unknown option 'json' %(it is an option of a request%)")
     assert.error_matches(function() http.client { base_url = base .. "/?a=1" } end, "bad option 'base_url'")
     assert.error_matches(function() http.client { max_connections = -1 } end, "out of range")
     assert.error_matches(function() http.client { max_connections = "x" } end, "integer expected, got string")
@@ -357,6 +357,39 @@ describe("rille.http against the host's server", function()
     assert.equal(200, client:get(base, { max_body = 2 ^ 20, max_redirects = 1e1 }).status)
     assert.error_matches(function() client:get(base, { max_body = 1.5 }) end, "integer expected, got number")
     assert.error_matches(function() client:get(base, { max_body = "1" }) end, "integer expected, got string")
+  end)
+
+  it("tells what an unknown option was meant to be", function()
+    local function refused(hint, fn, ...)
+      local _, err = pcall(fn, ...)
+      assert.is_truthy(err:find(hint, 1, true), err)
+    end
+    for name, hint in pairs {
+      timout = "'timout' (did you mean 'timeout'?)", max_redirect = "(did you mean 'max_redirects'?)",
+      Headers = "(did you mean 'headers'?)", time_out = "(did you mean 'timeout'?)",
+      useragent = "(did you mean 'user_agent'?)", params = "(did you mean 'query'?)",
+      follow_redirects = "(did you mean 'follow'?)", insecure = "(did you mean 'tls.insecure'?)",
+      user = "(did you mean 'auth.user'?)",
+      verify = "(did you mean 'tls.insecure' or 'tls.ca'?)", cookies = "(it is an option of http.client)",
+      url = "(it is an option of http.request and http.stream)",
+      ["content-type"] = "(a header belongs in 'headers')",
+    } do refused(hint, http.get, base, { [name] = 1 }) end
+    for option, fields in pairs {
+      timeout = { conect = "(did you mean 'timeout.connect'?)", read = "(did you mean 'timeout.idle'?)" },
+      auth = { username = "(did you mean 'auth.user'?)", [1] = "(did you mean 'auth.user'?)" },
+      retry = { attempts = "(did you mean 'retry.times'?)", backof = "(did you mean 'retry.backoff'?)" },
+    } do
+      for field, hint in pairs(fields) do refused(hint, http.get, base, { [option] = { [field] = 1 } }) end
+    end
+    refused("'body' (it is an option of a request)", http.client, { body = "x" })
+    refused("(did you mean 'base_url'?)", http.client, { baseurl = "x" })
+    refused("(did you mean 'last_event_id'?)", http.events, base, { last_event = "1" })
+    refused("'file', did you mean 'path'?)", http.post, base, { multipart = { { name = "a", file = "x" } } })
+    refused("'1', did you mean 'name'?)", http.post, base, { multipart = { { "a", "b" } } })
+    refused("(did you mean 'reconnect.times'?)", http.events, base, { reconnect = { tries = 1 } })
+    refused("(did you mean 'next'?)", http.pages, base, { nxt = "/next" })
+    local _, err = pcall(http.get, base, { zebra = 1 })
+    assert.is_truthy(err:find("unknown option 'zebra'$"), err)
   end)
 
   it("blames the script's line for misuse", function()

@@ -622,7 +622,7 @@ describe("http.serve", function()
     end
     has(message(), "bad argument #1 to 'serve' (table expected, got nil)")
     has(message({}), "bad argument #2 to 'serve' (function expected, got nil)")
-    has(message({ prot = 1 }, print), "unknown option 'prot'")
+    has(message({ prot = 1 }, print), "unknown option 'prot' (did you mean 'port'?)")
     has(message({ port = "80" }, print), "bad option 'port' (integer expected, got string)")
     has(message({ port = 65536 }, print), "bad option 'port' (out of range)")
     has(message({ host = 1 }, print), "bad option 'host' (string expected, got number)")

@@ -321,7 +321,11 @@ function server.serve(options, handler)
   end
   local given = {}
   for name, value in pairs(options) do
-    if not OPTIONS[name] then error(("unknown option '%s'"):format(tostring(name)), 2) end
+    if not OPTIONS[name] then
+      local near = require("rille.nearest")(name, OPTIONS)
+      local hint = near and (" (did you mean '%s'?)"):format(near) or ""
+      error(("unknown option '%s'%s"):format(tostring(name), hint), 2)
+    end
     given[name] = value
   end
   if given.unix ~= nil and (given.host ~= nil or given.port ~= nil) then

@@ -29,6 +29,7 @@ require "rille.stream" -- gives generators the operators
 
 local DEFAULTS = { times = 10, backoff = 1, max = 60 }
 local LONGEST <const> = 1e6 -- seconds
+local OWN = { last_event_id = true, reconnect = true, method = true } -- options besides those of a request
 
 -- Errors that another try does not mend.
 local FINAL = {
@@ -40,7 +41,10 @@ local FINAL = {
 
 local function check_reconnect(given)
   for name, value in pairs(given) do
-    if not DEFAULTS[name] then misuse("unknown option 'reconnect.%s'", tostring(name)) end
+    if not DEFAULTS[name] then
+      local meant = require("rille.http.hint").field("reconnect", name, DEFAULTS)
+      misuse("unknown option 'reconnect.%s'%s", tostring(name), meant)
+    end
     if type(value) ~= "number" then
       misuse("bad option 'reconnect.%s' (number expected, got %s)", name, type(value))
     end
@@ -187,7 +191,7 @@ return function(client, url, options)
   end
   reconnect = policy(reconnect, method:upper())
   url = http_request.url(client, url)
-  http_options.check_request(given)
+  http_options.check_request(given, OWN)
   http_request.make(client, method, url, given) -- raises here, not at the first event
   given.headers, given.method = with_defaults(given.headers), method
   return follow({

@@ -55,7 +55,11 @@ local function check_fields(part, i)
   if type(part) ~= "table" then refuse(i, "table expected, got %s", type(part)) end
   for field, value in pairs(part) do
     local expected = FIELDS[field]
-    if not expected then refuse(i, "unknown field '%s'", tostring(field)) end
+    if not expected then
+      local meant = require("rille.http.hint").meant("part", field, FIELDS)
+      local hint = meant and (", did you mean '%s'?"):format(meant) or ""
+      refuse(i, "unknown field '%s'%s", tostring(field), hint)
+    end
     local whole = expected == "integer" and math.type(value) and math.tointeger(value)
     local kind = whole and "integer" or type(value)
     if expected ~= "any" and kind ~= expected then

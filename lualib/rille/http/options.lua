@@ -55,14 +55,23 @@ local function check_type(name, value, types)
   misuse("bad option '%s' (%s expected, got %s)", name, table.concat(types, " or "), type(value))
 end
 
--- Refuses an option that is not known here.
-local function refuse(name)
-  if CLIENT[name] then misuse("option '%s' is one of a client, not of a request", name) end
-  if REQUEST[name] then misuse("option '%s' is one of a request, not of a client", name) end
-  misuse("unknown option '%s'", tostring(name))
+-- Names of options, as a set.
+local function names_of(known, more)
+  local names = {}
+  for _, from in ipairs { HOST, known, more or {} } do
+    for name in pairs(from) do names[name] = true end
+  end
+  return names
 end
 
-local function check(options, known)
+-- What may be meant instead of an option that is none of `known`.
+local function hint(name, known, more)
+  if CLIENT[name] then return " (it is an option of http.client)" end
+  if REQUEST[name] then return " (it is an option of a request)" end
+  return require("rille.http.hint").option(name, names_of(known, more), NESTED)
+end
+
+local function check(options, known, more)
   if type(options) ~= "table" then misuse("bad options (table expected, got %s)", type(options)) end
   local version = options.http_version
   if type(version) == "string" and not VERSIONS[version] then
@@ -72,14 +81,17 @@ local function check(options, known)
     if HOST[name] then
       check_type(name, value, HOST[name])
     elseif not known[name] then
-      refuse(name)
+      misuse("unknown option '%s'%s", tostring(name), hint(name, known, more))
     end
     local nested = type(value) == "table" and NESTED[name]
     for field, item in pairs(nested or {}) do
       if value[field] ~= nil then check_type(("%s.%s"):format(name, field), value[field], item) end
     end
     for field in pairs(nested and value or {}) do
-      if not nested[field] then misuse("unknown option '%s.%s'", name, tostring(field)) end
+      if not nested[field] then
+        local meant = require("rille.http.hint").field(name, field, nested)
+        misuse("unknown option '%s.%s'%s", name, tostring(field), meant)
+      end
     end
   end
 end
@@ -98,7 +110,8 @@ local http_options = {}
 
 --- Refuses what is not among the options of a request.
 ---@param options rille.http.Options
-function http_options.check_request(options) check(options, REQUEST) end
+---@param more? table<string, any> options that the caller has besides, by name
+function http_options.check_request(options, more) check(options, REQUEST, more) end
 
 --- Refuses what is not among the options of a client.
 ---@param options rille.http.ClientOptions

@@ -138,7 +138,7 @@ return function(client, url, how)
     misuse("bad option 'next' (string or function expected, got %s)", type(how))
   end
   url = http_request.url(client, url)
-  http_options.check_request(options)
+  http_options.check_request(options, { next = true })
   http_request.make(client, "GET", url, options) -- raises here, not at the first page
   return walk(client, url, options, finder(how))
 end

@@ -138,7 +138,9 @@ function check.options(options, position, name, known)
   for key, value in pairs(options) do
     local expected = known[key]
     if not expected then
-      refuse(position, name, ("unknown option '%s'"):format(tostring(key)))
+      local near = require("rille.nearest")(key, known)
+      local hint = near and (", did you mean '%s'?"):format(near) or ""
+      refuse(position, name, ("unknown option '%s'%s"):format(tostring(key), hint))
     end
     local complaint = mismatch(value, expected)
     if complaint then refuse(position, name, ("bad option '%s' (%s)"):format(key, complaint)) end
