@@ -143,9 +143,27 @@ describe("rille.http against the host's server", function()
     assert.equal("/%FF?k=%20", get("/\xFF", { query = { k = " " } }).target)
     local client <close> = http.client { base_url = base .. "/ä" }
     assert.equal("/%C3%A4/b%20c", client:get("b c"):json().target)
-    assert.equal(base .. "/%C3%A9", http.stream(base .. "/é").url)
+    local res <close> = http.stream(base .. "/é")
+    assert.equal(base .. "/%C3%A9", res.url)
     local err = failure(http.get, "http://a b/")
     assert.is_true(rille.is_error(err, "EURL"))
+  end)
+
+  it("sends whole numbers as JSON does: those that were decoded are floats", function()
+    local id = json.decode('{"id":25}').id
+    assert.equal("/?id=25&l=25&x=0.5", get("/", { query = { id = id, l = { id }, x = 0.5 } }).target)
+    assert.equal("id=25&n=1e%2B300", http.post(base, { form = { id = id, n = 1e300 } }):json("/body"))
+    assert.equal("25", get("/", { headers = { ["x-id"] = id } }).headers["x-id"])
+    local form = http.post(base, { multipart = { { name = "id", value = id } } }):json("/body")
+    assert.is_truthy(form:find("\r\n\r\n25\r\n", 1, true))
+  end)
+
+  it("refuses a table of fields where a list of values is expected", function()
+    for option, name in pairs { query = "a", form = "a", headers = "a" } do
+      local _, err = pcall(http.post, base, { [option] = { [name] = { b = 1 } } })
+      local hint = ("bad option '%s' (a: a list of values expected, it has a field 'b')"):format(option)
+      assert.is_truthy(err:find(hint, 1, true), err)
+    end
   end)
 
   it("sends headers: by name, repeated, in order, empty", function()

@@ -69,6 +69,12 @@ describe("a request body that comes bit by bit", function()
       assert.equal(1, log.closed)
     end)
 
+    it("a streamed response: its pieces", function()
+      local res = http.stream(base .. "/text", { method = "POST", body = "abc" })
+      assert.equal("abc", text(res))
+      has(caught(post, "/text", { body = res }), "is read by 'chunks' already")
+    end)
+
     it("a list of strings, whose length is known", function()
       local list = { "a", "", "bc" }
       has(post("/body", { body = list }):text(), "POST length 3 3 900150983cd24fb0d6963f7d28e17f72")
@@ -585,6 +591,7 @@ describe("a request body that comes bit by bit", function()
     it("is a function", function()
       has(caught(post, "/body", { body = "a", progress = 1 }),
         "bad option 'progress' (function expected, got number)")
+      has(caught(post, "/body", { progress = print }), "bad option 'progress' (it is that of")
     end)
   end)
 

@@ -13,6 +13,7 @@ local host = require "rille.host.http"
 local misuse = require "rille.host.misuse"
 local source = require "rille.stream.source"
 local stage = require "rille.stream.stage"
+local text_of = require("rille.http.request").text_of
 local upload = require "rille.http.upload"
 
 local yield = coroutine.yield
@@ -161,7 +162,7 @@ local function prepare(part, i, boundary)
   if part.path then
     made.kind, made.path, made.size = "path", part.path, size_of(part.path)
   elseif kind == "string" or kind == "number" or kind == "boolean" then
-    made.kind, made.text = "text", tostring(value)
+    made.kind, made.text = "text", text_of(value)
     made.size = #made.text
   else
     made.kind, made.items, made.size = "items", upload.source_of(value, part.length)

@@ -8,19 +8,39 @@ local json = require "rille.json"
 local misuse = require "rille.host.misuse"
 local http_options = require "rille.http.options"
 
+-- Values
+
+-- A value as text. A number that is whole has no fraction, as in JSON, whose numbers are floats when decoded.
+local function text_of(value)
+  local whole = type(value) == "number" and math.tointeger(value)
+  return whole and ("%d"):format(whole) or tostring(value)
+end
+
+-- The values of a field: those of a list, or the one.
+local function values_of(value, name, option)
+  if type(value) ~= "table" then return { value } end
+  for key in pairs(value) do
+    if math.type(key) ~= "integer" or key < 1 or key > #value then
+      misuse("bad option '%s' (%s: a list of values expected, it has a field '%s')", option, tostring(name),
+        tostring(key))
+    end
+  end
+  return value
+end
+
 -- Headers
 
 local function check_header(name, value)
   if type(name) ~= "string" or (type(value) ~= "string" and type(value) ~= "number") then
     misuse("bad option 'headers' (%s: string expected, got %s)", tostring(name), type(value))
   end
-  return tostring(value)
+  return text_of(value)
 end
 
 -- Appends a header, of several values if it is a list. False gives nothing.
 local function add_header(list, name, value)
   if value == false then return end
-  for _, one in ipairs(type(value) == "table" and value or { value }) do
+  for _, one in ipairs(values_of(value, name, "headers")) do
     list[#list + 1], list[#list + 2] = name, check_header(name, one)
   end
 end
@@ -74,7 +94,7 @@ local function encode(value, option)
   if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
     misuse("bad option '%s' (cannot encode a %s)", option, kind)
   end
-  return (tostring(value):gsub("[^A-Za-z0-9%-._~]", escape))
+  return (text_of(value):gsub("[^A-Za-z0-9%-._~]", escape))
 end
 
 -- "a=1&b=x%20y"
@@ -82,7 +102,7 @@ local function encode_fields(fields, option)
   local parts = {}
   for _, pair in ipairs(ordered(fields, option)) do
     local name, value = encode(pair[1], option), pair[2]
-    for _, one in ipairs(type(value) == "table" and value or { value }) do
+    for _, one in ipairs(values_of(value, pair[1], option)) do
       parts[#parts + 1] = name .. "=" .. encode(one, option)
     end
   end
@@ -117,6 +137,8 @@ local function check_body(options)
     misuse("bad option 'length' (it is that of 'body', which is not there)")
   elseif progress ~= nil and type(progress) ~= "function" then
     misuse("bad option 'progress' (function expected, got %s)", type(progress))
+  elseif progress and not given then
+    misuse("bad option 'progress' (it is that of a request's body, which is not there)")
   end
 end
 
@@ -163,7 +185,9 @@ local function encode_url(url)
   return origin .. rest:gsub("[ \x80-\xff]", escape)
 end
 
-local http_request = {}
+local http_request = {
+  text_of = text_of, -- a number as it is sent
+}
 
 --- The headers that a client gives its requests.
 ---@param given table

@@ -62,6 +62,12 @@ function Streamed:chunks()
   return stage.each(pieces(self))
 end
 
+-- A response that is used as a stream, such as for the body of another request, is one of its pieces.
+function meta.__stream(self)
+  claim(self, "chunks")
+  return pieces(self)
+end
+
 --- The lines of the body's text, without their ends: LF, CRLF or CR. The last one may lack its end.
 ---@return rille.Stream<string>
 function Streamed:lines()
