@@ -127,8 +127,9 @@ static void by_errno(struct failure *f, long number) {
   f->detail = NULL;
 }
 
-static void timed_out(struct failure *f, const char *phase, const char *text) {
-  *f = (struct failure){.code = "ETIMEDOUT", .text = text, .phase = phase};
+/* option: the one whose seconds are over, NULL if it was the system that gave up. */
+static void timed_out(struct failure *f, const char *phase, const char *text, const char *option) {
+  *f = (struct failure){.code = "ETIMEDOUT", .text = text, .phase = phase, .detail = option};
 }
 
 static bool is_tls(CURLcode code) {
@@ -177,7 +178,8 @@ static bool by_case(struct failure *f, const struct rille_transfer *t) {
   if (t->refused[0] != '\0' && (connecting || t->code == CURLE_ABORTED_BY_CALLBACK))
     *f = (struct failure){.code = "EPRIVATE", .text = "the address is private", .detail = t->refused};
   else if (t->code == CURLE_OPERATION_TIMEDOUT || (connecting && number == ETIMEDOUT))
-    timed_out(f, "connect", "timed out while connecting");
+    timed_out(f, "connect", "timed out while connecting",
+              t->code == CURLE_OPERATION_TIMEDOUT ? "timeout.connect" : NULL);
   else if (number != 0)
     by_errno(f, number);
   else if (connecting)
@@ -225,9 +227,9 @@ static void explain(struct failure *f, const struct rille_transfer *t) {
   *f = (struct failure){.code = NULL};
   const struct entry *e = find(ends, sizeof ends / sizeof ends[0], (int)t->end);
   if (t->end == RILLE_END_TOTAL_TIMEOUT) {
-    timed_out(f, "total", "timed out");
+    timed_out(f, "total", "timed out", "timeout.total");
   } else if (t->end == RILLE_END_IDLE_TIMEOUT) {
-    timed_out(f, "idle", "timed out: nothing arrived for too long");
+    timed_out(f, "idle", "timed out: nothing was sent or received for too long", "timeout.idle");
   } else if (t->end == RILLE_END_RESEND) {
     bool redirect = t->status / 100 == 3;
     f->code = redirect ? "EREDIRECT" : "EPROTO";

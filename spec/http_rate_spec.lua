@@ -166,6 +166,7 @@ describe("the option rate of an http client", function()
       has(err, case[2])
       has(err, "http_rate_spec.lua")
     end
-    has(caught(function() http.get(base, { rate = 1 }) end), "unknown option 'rate' (it is an option of http.client)")
+    has(caught(function() http.get(base, { rate = 1 }) end),
+      "unknown option 'rate' (it is an option of http.client)")
   end)
 end)

@@ -232,6 +232,43 @@ describe("rille.http against the host's server", function()
     assert.same({ "été" }, fetch("/text"):lines():take(1):collect())
   end)
 
+  it("refuses methods that are called without a colon", function()
+    local client <close> = http.client()
+    local res = client:get(base)
+    for _, call in ipairs {
+      function() return client.get(base) end, function() return client.stream(base) end,
+      function() return client.request({ url = base }) end, function() return res.text() end,
+      function() return res.json() end, function() return res.json("/a") end,
+      function() return res.raise_for_status() end,
+    } do
+      local _, err = pcall(call)
+      assert.matches("^spec/http_spec.lua:%d+: .*is its? m?e?t?h?o?d? ?called with ':'%?%)$", err)
+    end
+  end)
+
+  it("tells how a JSON pointer looks, and which time-out is over", function()
+    local _, err = pcall(function() return http.get(base):json("name") end)
+    assert.is_truthy(err:find("(not a JSON pointer such as '/name')", 1, true), err)
+    local slow <close> = serve(function() rille.sleep(60) end)
+    err = failure(http.get, slow.url, { timeout = 0.01 })
+    assert.is_truthy(err.message:find("timed out (timeout.total)", 1, true))
+    err = failure(http.get, slow.url, { timeout = { idle = 0.01 } })
+    assert.is_truthy(err.message:find("for too long (timeout.idle)", 1, true))
+    slow:close(0)
+  end)
+
+  it("raises ESTATUS with the response", function()
+    local res = http.get(base .. "/status?code=503")
+    local err = failure(res.raise_for_status, res)
+    assert.equal(res, err.response)
+    assert.equal("told so", err.response:text())
+    assert.equal("7", err.headers["content-length"])
+    res = http.stream(base .. "/status?code=503")
+    err = failure(res.raise_for_status, res)
+    assert.equal("7", err.response.headers["content-length"])
+    assert.matches("closed", failure(res.text, res))
+  end)
+
   it("raises ESTATUS only when asked", function()
     local res = http.get(base .. "/status?code=404")
     assert.equal("told so", res:text())

@@ -22,7 +22,7 @@ local EXAMPLE = [[{
   "m~n": 8
 }]]
 
-local BAD_POINTER = "#2 to 'at' (not a JSON pointer)"
+local BAD_POINTER = "#2 to 'at' (not a JSON pointer such as '/name')"
 
 local function refused(f, ...)
   local err = caught(f, ...)
@@ -317,7 +317,7 @@ describe("res:json(pointer)", function()
   it("raises a string for misuse, which blames the caller", function()
     local res = http.get(server.url .. "/pokemon")
     for _, case in ipairs({
-      { "name", "(not a JSON pointer)" }, { "/~", "(not a JSON pointer)" },
+      { "name", "(not a JSON pointer such as '/name')" }, { "/~", "(not a JSON pointer such as '/name')" },
       { 1, "(string expected, got number)" }, { {}, "(string expected, got table)" },
     }) do
       local place

@@ -90,6 +90,7 @@ local http = {}
 ---@field headers? rille.http.Headers
 ---@field received? integer bytes of the body, as they were sent
 ---@field body? string its first 80 bytes, decoded, if it is not streamed
+---@field response? rille.http.Response|rille.http.StreamedResponse of ESTATUS
 ---@field proxy? string the URL of the proxy that is to blame, its password hidden
 ---@field proxy_status? integer of its answer to CONNECT
 
@@ -153,6 +154,14 @@ local Response = host.response
 ---@field package pauses rille.Waitlist between two tries; woken when the client is closed
 local Client = {}
 
+local client_meta = { __index = Client, __name = "rille.http.Client" }
+
+-- Refuses what is no client: what client.get(url) has for one.
+local function check_client(client)
+  if getmetatable(client) == client_meta then return end
+  misuse("client expected, got %s (is its method called with ':'?)", type(client))
+end
+
 -- Requests ------------------------------------------------------------------------------------
 
 -- Sends a request, which the host takes in this form, and waits for the response.
@@ -168,6 +177,7 @@ local NO_OPTIONS = {}
 
 -- With `streamed`, returns when the headers are in.
 local function send(client, method, url, options, streamed)
+  check_client(client)
   url = http_request.url(client, url)
   if options ~= nil then
     http_options.check_request(options)
@@ -188,6 +198,7 @@ end
 
 -- A request whose method is among its options, and its URL unless that is given.
 local function send_request(client, request, url, streamed)
+  check_client(client)
   if type(request) ~= "table" then
     misuse("bad argument #1 to 'request' (table expected, got %s)", type(request))
   end
@@ -210,8 +221,6 @@ local function send_streamed(client, url, options)
 end
 
 -- Clients -------------------------------------------------------------------------------------
-
-local client_meta = { __index = Client, __name = "rille.http.Client" }
 
 --- A client with connections and defaults of its own. Close it, or let it be collected.
 ---@param options? rille.http.ClientOptions
@@ -337,9 +346,19 @@ function http.serve(...) return require("rille.server").serve(...) end
 
 -- Responses -----------------------------------------------------------------------------------
 
+-- Refuses what is no response: what res.text() has for one.
+local function check_response(res, name)
+  local meta = debug.getmetatable(res)
+  if meta and meta.__name == "rille.response" then return end
+  misuse("bad argument #1 to '%s' (response expected, got %s; is it called with ':'?)", name, type(res))
+end
+
 --- The body as text, in UTF-8. Raises ECHARSET if its charset is unknown.
 ---@return string
-function Response:text() return http_charset.text(self, self:bytes()) end
+function Response:text()
+  check_response(self, "text")
+  return http_charset.text(self, self:bytes())
+end
 
 -- What a pointer leads to, straight from where the body lies.
 local json_at = Response.json_at
@@ -350,6 +369,7 @@ Response.json_at = nil
 ---@param pointer? string "/name", "/a/0/b" ...
 ---@return any
 function Response:json(pointer)
+  check_response(self, "json")
   local find, trouble, reason = json.decode, nil, nil
   if pointer ~= nil then
     if type(pointer) ~= "string" then
@@ -358,7 +378,7 @@ function Response:json(pointer)
     local found
     found, trouble, reason = json_at(self, pointer)
     if not trouble then return found end
-    if trouble == "pointer" then misuse("bad argument #1 to 'json' (not a JSON pointer)") end
+    if trouble == "pointer" then misuse("bad argument #1 to 'json' (not a JSON pointer such as '/name')") end
     find = find_otherwise
   end
   local text = self:bytes()
@@ -395,6 +415,7 @@ function Response:link(rel) return require("rille.http.link").find(self, rel) en
 --- Returns itself, or raises ESTATUS if the status is 400 or more.
 ---@return rille.http.Response
 function Response:raise_for_status()
+  check_response(self, "raise_for_status")
   if self.status < 400 then return self end
   error(http_fault.status(self, self:bytes()), 0)
 end

@@ -47,7 +47,7 @@ function json.at(text, pointer)
   end
   local value, trouble, reason = host.at(text, pointer)
   if not trouble then return value end
-  if trouble == "pointer" then error("bad argument #2 to 'at' (not a JSON pointer)", 2) end
+  if trouble == "pointer" then error("bad argument #2 to 'at' (not a JSON pointer such as '/name')", 2) end
   return find_otherwise(text, pointer, trouble, reason)
 end
 

@@ -37,7 +37,7 @@ function http_fault.not_json(res, err, text)
   })
 end
 
---- ESTATUS: the status is 400 or more.
+--- ESTATUS: the status is 400 or more. The error has the response, whose body tells more.
 ---@param res rille.http.Response|rille.http.StreamedResponse
 ---@param text string the body, or its beginning
 ---@return rille.Error
@@ -45,7 +45,7 @@ function http_fault.status(res, text)
   local reason = res.reason -- which HTTP/2 has not
   local message = reason == "" and "status %d" or "%d %s"
   return new(res, "ESTATUS", message:format(res.status, excerpt(reason)), {
-    reason = reason, body = text:sub(1, EXCERPT),
+    reason = reason, body = text:sub(1, EXCERPT), headers = res.headers, response = res,
   })
 end
 
@@ -124,7 +124,7 @@ function http_fault.closed(request) return unsent(request, "ECANCELED", "the cli
 ---@param request { method: string, url: string }
 ---@return rille.Error
 function http_fault.timed_out(request)
-  return unsent(request, "ETIMEDOUT", "timed out", { phase = "total" })
+  return unsent(request, "ETIMEDOUT", "timed out (timeout.total)", { phase = "total" })
 end
 
 return http_fault

@@ -124,7 +124,7 @@ function Streamed:json(pointer)
   if pointer ~= nil and type(pointer) ~= "string" then
     error(("bad argument #1 to 'json' (string expected, got %s)"):format(type(pointer)), 2)
   elseif pointer and (pointer:find("^[^/]") or pointer:gsub("~[01]", ""):find("~", 1, true)) then
-    error("bad argument #1 to 'json' (not a JSON pointer)", 2)
+    error("bad argument #1 to 'json' (not a JSON pointer such as '/name')", 2)
   end
   local text = gather(self, "json")
   local ok, value = pcall(pointer and json.at or json.decode, text, pointer)
