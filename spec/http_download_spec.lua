@@ -373,16 +373,6 @@ describe("http.download", function()
     assert.is_nil(read(path))
   end)
 
-  it("tells that it cannot begin what it has asked for", function()
-    local there <close> = http.serve({ port = 0 }, function()
-      os.execute(("rm %s.part && mkdir %s.part"):format(path, path))
-      return { body = WHOLE }
-    end)
-    local err = failure(http.download, there.url, path)
-    assert.is_true(rille.is_error(err, "EISDIR"), tostring(err))
-    assert.equal(path .. ".part", err.path)
-  end)
-
   it("takes the options of a client, and is relative to its URL", function()
     local client <close> = http.client { base_url = server.url, bearer = "t", headers = { ["X-Y"] = "z" } }
     server:script("a", cut "0123", rest(4))

@@ -242,7 +242,7 @@ describe("rille.http against the host's server", function()
       function() return res.raise_for_status() end,
     } do
       local _, err = pcall(call)
-      assert.matches("^spec/http_spec.lua:%d+: .*is its? m?e?t?h?o?d? ?called with ':'%?%)$", err)
+      assert.matches("^spec/http_spec.lua:%d+: .*called with ':'%?%)$", err)
     end
   end)
 
@@ -401,7 +401,7 @@ describe("rille.http against the host's server", function()
     assert.error_matches(function() http.request(base) end, "bad argument #1 to 'request'")
     assert.error_matches(function() http.request { url = base, method = 1 } end, "bad option 'method'")
     assert.error_matches(function() http.client { base = base } end, "unknown option 'base'")
-    assert.error_matches(function() http.client { json = 1 } end, "unknown option 'json' %(it is an option of a request%)")
+    assert.error_matches(function() http.client { json = 1 } end, "'json' %(it is an option of a request%)")
     assert.error_matches(function() http.client { base_url = base .. "/?a=1" } end, "bad option 'base_url'")
     assert.error_matches(function() http.client { max_connections = -1 } end, "out of range")
     assert.error_matches(function() http.client { max_connections = "x" } end, "integer expected, got string")
