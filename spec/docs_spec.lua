@@ -190,11 +190,12 @@ local function documented(prefix)
   return set
 end
 
--- Entries of one section, by their first word.
-local function listed(title)
-  local set = {}
+-- Entries of some sections, by their first word.
+local function listed(...)
+  local titles, set = {}, {}
+  for _, title in ipairs { ... } do titles[title] = true end
   each_entry(function(code, section)
-    if section == title then set[code:match("^[%w_%-]+")] = true end
+    if titles[section] then set[code:match("^[%w_%-]+")] = true end
   end)
   return set
 end
@@ -362,8 +363,7 @@ describe("reference.md", function()
     return not tostring(err):find("unknown option '" .. option .. "'", 1, true)
   end
 
-  local function assert_options(title, class, fn)
-    local entries = listed(title)
+  local function assert_options(entries, class, fn)
     assert.same(sorted(annotated(class)), sorted(entries))
     for name in pairs(entries) do assert.is_true(knows(fn, name, { [name] = print }), name) end
     assert.is_false(knows(fn, "nonsense", { nonsense = print }))
@@ -376,9 +376,10 @@ describe("reference.md", function()
       error("made")
     end
     local function serve(options) http.serve(options, print) end
-    assert_options("Options of a request", "rille.http.Options", get)
-    assert_options("Options of a client", "rille.http.ClientOptions", client)
-    assert_options("Options of http.serve", "rille.http.ServeOptions", serve)
+    local request = listed("Options of a request", "Options of connections")
+    assert_options(request, "rille.http.Options", get)
+    assert_options(listed("Options of a client"), "rille.http.ClientOptions", client)
+    assert_options(listed("Options of http.serve"), "rille.http.ServeOptions", serve)
   end)
 
   it("has the codes that the sources raise", function()
