@@ -781,6 +781,29 @@ describe("rille.sse", function()
     end)
   end
 
+  it("makes an event of many short lines, in the room that they need", function()
+    for _, n in ipairs { 1, 2, 1023, 1024, 1025, 2048, 5000 } do
+      local data = {}
+      for i = 1, n do data[i] = i % 3 == 0 and "" or tostring(i) end
+      local text = "data:" .. table.concat(data, "\ndata:") .. "\n\ndata:next\n\n"
+      local events = sse.events({ text }):collect()
+      assert.same({ table.concat(data, "\n"), "next" }, { events[1].data, events[2].data })
+    end
+    local left, piece = 200, ("data\n"):rep(10000)
+    collectgarbage()
+    local before, grown = collectgarbage("count"), 0
+    local events = sse.events(function()
+      left = left - 1
+      if left == 0 then
+        collectgarbage()
+        grown = collectgarbage("count") - before
+      end
+      return left >= 0 and piece or nil
+    end)
+    assert.equal(0, events:count())
+    assert.is_true(grown < 8 * 1024, "2 MB of data take " .. grown .. " KiB")
+  end)
+
   it("bounds an event", function()
     local list = sse.events(stream.repeating(function() return "data: x\n" end), 1000)
     assert.is_true(rille.is_error(failure(list.next, list), "ETOOBIG"))

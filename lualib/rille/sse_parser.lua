@@ -9,6 +9,7 @@ local fault = require "rille.host.fault"
 local splitter = require "rille.stream.splitter"
 
 local BOM <const> = "\xEF\xBB\xBF"
+local MANY <const> = 1024 -- lines that are made one: short ones take more room than their bytes
 
 --- Makes events of pieces: a decoder (rille.stream.decode).
 ---@class rille.EventParser: rille.Decoder
@@ -16,7 +17,8 @@ local BOM <const> = "\xEF\xBB\xBF"
 ---@field private limit integer
 ---@field private begun boolean the first line was read
 ---@field private kind string
----@field private data string[]
+---@field private data string[] lines
+---@field private blocks string[] of MANY lines before them
 ---@field private size integer
 ---@field private pending string the id that the next blank line sets
 ---@field id string the last one that was set
@@ -39,6 +41,9 @@ function fields.data(self, value)
     error(fault.new("ETOOBIG", message, { max = self.limit }), 0)
   end
   self.data[#self.data + 1] = value
+  if #self.data == MANY then
+    self.blocks[#self.blocks + 1], self.data = table.concat(self.data, "\n"), {}
+  end
 end
 
 function fields.id(self, value)
@@ -57,8 +62,12 @@ end
 
 -- The event that a blank line dispatches; nil if there is none.
 local function dispatch(self)
-  local data, kind = self.data, self.kind
+  local data, blocks, kind = self.data, self.blocks, self.kind
   self.data, self.size, self.kind, self.id = {}, 0, "", self.pending
+  if #blocks > 0 then
+    self.blocks = {}
+    data = table.move(data, 1, #data, #blocks + 1, blocks)
+  end
   if #data == 0 then return nil end
   return {
     event = kind == "" and "message" or kind, data = table.concat(data, "\n"),
@@ -91,6 +100,6 @@ end
 return function(limit, id)
   return setmetatable({
     splitter = splitter.new(limit), limit = limit or splitter.LIMIT, begun = false,
-    kind = "", data = {}, size = 0, id = id or "", pending = id or "",
+    kind = "", data = {}, blocks = {}, size = 0, id = id or "", pending = id or "",
   }, Parser)
 end
