@@ -48,15 +48,31 @@ static void call_abort(struct rille_op *op) {
   c->transfer = NULL;
 }
 
+/* result(transfer, method, url) -> a response, or an error object */
+static int l_result(lua_State *L) {
+  const struct rille_transfer *t = lua_touserdata(L, 1);
+  if (t->end == RILLE_END_OK)
+    rille_response_push(L, t, 2, 3);
+  else
+    rille_http_error_push(L, t, lua_tostring(L, 2), lua_tostring(L, 3));
+  return 1;
+}
+
+/* Pushes what has become of t; false if that is an error. Out of memory it does not raise, since t, and a body
+ * that may be large, would stay with the pool. */
+static bool push_result(lua_State *L, struct rille_transfer *t) {
+  lua_pushcfunction(L, l_result);
+  lua_pushlightuserdata(L, t);
+  lua_pushvalue(L, RILLE_REQUEST_METHOD);
+  lua_pushvalue(L, RILLE_REQUEST_URL);
+  return lua_pcall(L, 3, 1, 0) == LUA_OK && t->end == RILLE_END_OK;
+}
+
 static int call_finish(lua_State *L, struct rille_op *op) {
   struct call *c = (struct call *)op;
   struct rille_transfer *t = c->transfer;
-  bool ok = t->end == RILLE_END_OK;
   bool source = rille_upload_push_error(L, t, RILLE_REQUEST_BODY);
-  if (ok)
-    rille_response_push(L, t, RILLE_REQUEST_METHOD, RILLE_REQUEST_URL);
-  else if (!source)
-    rille_http_error_push(L, t, lua_tostring(L, RILLE_REQUEST_METHOD), lua_tostring(L, RILLE_REQUEST_URL));
+  bool ok = !source && push_result(L, t);
   rille_transfer_release(t);
   c->transfer = NULL;
   if (source)

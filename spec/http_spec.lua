@@ -760,6 +760,29 @@ describe("rille.http against a server at fault", function()
     assert.is_true(eventually(function() return count("open") <= before end))
   end)
 
+  it("lets go of a body for which there is no memory", function()
+    if os.getenv("RILLE_SPEC_GC") == "stress" then return end -- sanitizers need all addresses
+    local large = ("x"):rep(48000000)
+    local there <close> = serve(function(req) return { body = req.path == "/large" and large or "small" } end)
+    local script = [[
+      local http = require "rille.http"
+      local client <close> = http.client { base_url = "URL" }
+      local function resident()
+        local file <close> = assert(io.open("/proc/self/statm"))
+        return 4096 * file:read("a"):match("^%d+ (%d+)")
+      end
+      client:get("/small")
+      local before = resident()
+      for _ = 1, 3 do
+        print(pcall(client.get, client, "/large"))
+        print(resident() - before < 20000000, client:get("/small"):text())
+      end]]
+    local limited = { "sh", "-c", 'ulimit -v 110000; exec "$@"', "sh", process.rille, "-e" }
+    limited[#limited + 1] = script:gsub("URL", there.url)
+    local done = process.run(limited)
+    assert.same({ ("false\tnot enough memory\ntrue\tsmall\n"):rep(3), "" }, { done.stdout, done.stderr })
+  end)
+
   it("survives cancels and time-outs at random, and leaves no connection in use", function()
     local before = count("open")
     local client = http.client { max_connections = 8 }
