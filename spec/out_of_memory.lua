@@ -1,8 +1,9 @@
--- Runs a small program again and again, each time with another allocation that fails (host/memory.h):
+-- Runs small programs again and again, each time with another allocation that fails (host/memory.h):
 -- every run ends by itself, with status 0 or 1 and a message, never with a crash, a leak or a hang. Few of
--- those with which the modules are loaded, more of what the program does then.
+-- those with which the modules are loaded, more of what the programs do then.
 -- usage: rille spec/out_of_memory.lua [span [step]], with a build that has RILLE_FAIL_ALLOC
 local SPAN, STEP, LOAD_STEP = tonumber(arg[1] or 1800), tonumber(arg[2] or 3), 97
+local CLIENT_SPAN, CLIENT_STEP = 4 * SPAN, 8 * STEP
 local PROGRAM = os.getenv("RILLE") or "bin/rille"
 
 -- lua-cjson forgets its buffer when Lua runs out of memory under it.
@@ -51,10 +52,50 @@ local SCRIPT = [[
   for _ in outer() do break end
 ]]
 
+-- The HTTP client: bodies that are sent as they come, cookies, downloads, other tries.
+local CLIENT = [[
+  local rille, http = require "rille", require "rille.http"
+  local server <close> = http.serve({ port = 0 }, function(req)
+    if req.path == "/busy" then return { status = 503 } end
+    return { body = ("x"):rep(#req:text() + 10), headers = { ["set-cookie"] = "a=b", etag = '"v"' } }
+  end)
+  local client <close> = http.client { base_url = server.url, cookies = arg[0] .. ".jar" }
+  client:get("/")
+  io.stderr:write("loaded\n")
+  local gen = rille.generator(function(n)
+    local _ <close> = setmetatable({}, { __close = function() rille.sleep(0) end })
+    for _ = 1, n do coroutine.yield(("y"):rep(300)) end
+  end)
+  local function send(options) return #client:post("/", options):text() end
+  local seen = 0
+  assert(send { body = gen(3), progress = function(sent) seen = sent end } == 910 and seen == 900)
+  assert(send { body = { "a", "b" }, retry = 2 } == 12)
+  local file, items = { name = "file", path = arg[0] }, { name = "items", value = gen(2) }
+  assert(send { multipart = { { name = "a", value = "b" }, file, items } } > 900)
+  do
+    local res <close> = client:stream("/", { method = "POST", body = gen(3) })
+    for piece in res:chunks() do assert(#piece > 0) end
+  end
+  client:stream("/", { method = "POST", body = gen(3) }):close()
+  assert(not pcall(send, { body = gen(3), length = 10 }))
+  assert(client:get("/busy", { retry = { times = 2, backoff = 0 } }).status == 503)
+  assert(client:download("/", arg[0] .. ".file", { progress = false }).size == 10)
+  assert(client:stats().open > 0)
+  for res in client:pages("/", function() end) do assert(res.status == 200) end
+  local t = rille.spawn(send, { body = gen(1000) })
+  rille.sleep(0)
+  t:cancel()
+  pcall(t.join, t)
+  local limited <close> = http.client { rate = 1000, http_version = "auto" }
+  for _ = 1, 2 do limited:get(server.url) end
+]]
+
 local script = os.tmpname()
-local file = assert(io.open(script, "w"))
-assert(file:write((SCRIPT:gsub("STEP", STEP))))
-assert(file:close())
+
+local function use(text)
+  local file <close> = assert(io.open(script, "w"))
+  assert(file:write((text:gsub("STEP", STEP))))
+end
 
 local COMMAND = "ASAN_OPTIONS=exitcode=99 LSAN_OPTIONS=suppressions=%s:print_suppressions=0 "
   .. "RILLE_FAIL_ALLOC=%d timeout 20 %s %s >%s.out 2>&1"
@@ -95,11 +136,16 @@ local function check(first, last, step)
   return counts[1] > 0
 end
 
+use(SCRIPT)
 local first = first_of_program()
 local noticed = check(1, first - 1, LOAD_STEP)
 noticed = check(first, first + SPAN, STEP) and noticed
+use(CLIENT)
+first = first_of_program()
+noticed = check(first, first + CLIENT_SPAN, CLIENT_STEP) and noticed
 os.remove(SUPPRESSIONS)
-os.remove(script)
-os.remove(script .. ".out")
+for _, suffix in ipairs { "", ".out", ".jar", ".file", ".file.part", ".file.part.json" } do
+  os.remove(script .. suffix)
+end
 print(("out of memory: %d went wrong"):format(#failed))
 os.exit(#failed == 0 and noticed)
