@@ -128,6 +128,23 @@ describe("client:stats", function()
     task:cancel()
   end)
 
+  it("counts those that wait for the rate, or before another try, until they are given up", function()
+    for _, options in ipairs {
+      { rate = 0.001 }, { retry = { on = { 200 }, backoff = 1000, jitter = false, max = 1000 } },
+    } do
+      local client <close> = new_client(options)
+      local tasks = {}
+      if options.rate then client:get("/fine") end
+      for i = 1, 3 do tasks[i] = rille.spawn(pcall, client.get, client, "/fine") end
+      assert.is_true(eventually(function() return client:stats().waiting == 3 end))
+      assert.equal(0, client:stats().in_use)
+      tasks[2]:cancel()
+      assert.is_true(eventually(function() return client:stats().waiting == 2 end))
+      client:close()
+      assert.is_true(eventually(function() return client:stats().waiting == 0 end))
+    end
+  end)
+
   it("adds up the connections of all versions of HTTP, and knows those that are shared", function()
     local certificates <close> = authority.new()
     local server <close> = nginx.start(function(root)

@@ -151,6 +151,7 @@ local Response = host.response
 ---@field private retry rille.http.Policy|nil
 ---@field private rate rille.http.Rate|nil
 ---@field private is_plain boolean a request without options is sent as it is
+---@field package held { n: integer } requests that wait for the rate, or before another try
 ---@field package pauses rille.Waitlist between two tries; woken when the client is closed
 local Client = {}
 
@@ -239,6 +240,7 @@ function http.client(options)
     defaults = defaults,
     retry = http_retry.policy(options.retry),
     rate = new_rate(options.rate),
+    held = { n = 0 },
     pauses = waitlist.new("the next try of a request"),
     is_plain = not (options.query or options.retry or options.rate),
   }, client_meta)
@@ -278,7 +280,11 @@ end
 
 --- Its connections now, and who has them.
 ---@return rille.http.Stats
-function Client:stats() return http_pools.stats(self.pools) end
+function Client:stats()
+  local stats = http_pools.stats(self.pools)
+  stats.waiting = stats.waiting + self.held.n
+  return stats
+end
 
 --- Ends the requests in flight (they raise ECANCELED), closes the connections, and saves the cookies in their
 --- file; an error object if that fails. Idempotent.

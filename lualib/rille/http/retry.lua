@@ -141,10 +141,23 @@ end
 ---@field tried integer
 ---@field earlier any[] errors
 
+-- A to-be-closed value, while the request waits without a connection: the client counts these.
+local Held = {}
+
+function Held.__close(held) held.count.n = held.count.n - 1 end
+
+local function hold(run)
+  local count = run.client.held
+  count.n = count.n + 1
+  return setmetatable({ count = count }, Held)
+end
+
 -- Waits until the client may begin another request.
 local function await_turn(run)
   local rate = run.client.rate
-  if not rate or rate:wait(run.deadline) then return end
+  if not rate then return end
+  local _ <close> = hold(run)
+  if rate:wait(run.deadline) then return end
   if rate:is_closed() then error(http_fault.closed(run.request), 0) end
   error(http_fault.timed_out(run.request), 0)
 end
@@ -183,6 +196,7 @@ local function pause_after(run, ok, outcome, streamed)
 end
 
 local function pause(run, seconds)
+  local _ <close> = hold(run)
   if seconds > 0 then run.client.pauses:wait(seconds) end -- who closes the client wakes it
   if run.client.pools.closed then error(http_fault.closed(run.request), 0) end
 end
