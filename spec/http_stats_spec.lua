@@ -55,16 +55,18 @@ describe("client:stats", function()
     has(failure(client.get, client, "/fine"), "the client is closed")
   end)
 
-  it("tells who waits for a connection, and who has it", function()
-    local client <close> = new_client { max_connections = 2 }
-    local tasks = {}
-    for i = 1, 5 do tasks[i] = rille.spawn(pcall, client.get, client, "/stall") end
-    assert.is_true(eventually(function() return client:stats().waiting == 3 end))
-    assert.same({ 2, 2, 0, 3, 2 }, numbers(client))
-    tasks[3]:cancel()
-    assert.same({ 2, 2, 0, 2, 2 }, numbers(client))
-    for i = 1, 5 do tasks[i]:cancel() end
-    assert.same({ 0, 0, 0, 0, 0 }, numbers(client))
+  it("tells who waits for a connection, and who has it, of each version of HTTP", function()
+    for _, version in ipairs { "1.1", "auto" } do
+      local client <close> = new_client { max_connections = 2, http_version = version }
+      local tasks = {}
+      for i = 1, 5 do tasks[i] = rille.spawn(pcall, client.get, client, "/stall", { http_version = "1.1" }) end
+      assert.is_true(eventually(function() return client:stats().waiting == 3 end))
+      assert.same({ 2, 2, 0, 3, 2 }, numbers(client))
+      tasks[3]:cancel()
+      assert.same({ 2, 2, 0, 2, 2 }, numbers(client))
+      for i = 1, 5 do tasks[i]:cancel() end
+      assert.same({ 0, 0, 0, 0, 0 }, numbers(client))
+    end
   end)
 
   it("shows a forgotten response, and where it was opened", function()
