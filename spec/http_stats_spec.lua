@@ -59,7 +59,8 @@ describe("client:stats", function()
     for _, version in ipairs { "1.1", "auto" } do
       local client <close> = new_client { max_connections = 2, http_version = version }
       local tasks = {}
-      for i = 1, 5 do tasks[i] = rille.spawn(pcall, client.get, client, "/stall", { http_version = "1.1" }) end
+      local options = { http_version = "1.1" }
+      for i = 1, 5 do tasks[i] = rille.spawn(pcall, client.get, client, "/stall", options) end
       assert.is_true(eventually(function() return client:stats().waiting == 3 end))
       assert.same({ 2, 2, 0, 3, 2 }, numbers(client))
       tasks[3]:cancel()

@@ -61,6 +61,7 @@ describe("http.stream against the host's server", function()
       if req.path == "/status" then return { status = 404, body = ("no such thing "):rep(10) } end
       if req.path == "/large" then return { body = BLOCK } end
       if req.path == "/values" then return { body = '{"a":1}\n\n[2]\r\nnull\n"x"' } end
+      if req.path == "/event" then return { body = ("data:%049d\n"):rep(2):format(1, 2) .. "\n" } end
       if req.path == "/bad" then return { body = '1\n2\nnope\n4\n' } end
       return { json = { method = req.method, target = req.target, body = req:text() } }
     end)
@@ -183,6 +184,20 @@ describe("http.stream against the host's server", function()
     local client <close> = http.client { max_body = 1000 }
     assert.equal(BLOCK, client:stream(base .. "/large"):chunks():join())
     assert.is_true(rille.is_error(failure(function() client:stream(base .. "/large"):text() end), "ETOOBIG"))
+  end)
+
+  it("bounds a line, a value and an event by max_body", function()
+    local function first(path, read, max_body)
+      local res <close> = http.stream(base .. path, { max_body = max_body })
+      return res[read](res):first()
+    end
+    local cases = { { "/large", "lines", 6 }, { "/values", "ndjson", 7 }, { "/event", "events", 100 } }
+    for _, case in ipairs(cases) do
+      local path, read, least = table.unpack(case)
+      assert.is_truthy(first(path, read, least))
+      local err = failure(first, path, read, least - 1)
+      assert.is_true(rille.is_error(err, "ETOOBIG"), read)
+    end
   end)
 
   it("has operators", function()
