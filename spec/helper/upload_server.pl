@@ -94,7 +94,7 @@ sub refuse {
   if ($path eq '/early-chunks') {
     return send_text($p, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nenough\r\n0\r\n\r\n");
   }
-  if ($path =~ m{^/moved-(\d+)}) { answer($p, "$1 Moved", 'moved', "Location: /body\r\n") }
+  if ($path =~ m{^/moved-(\d+)}) { answer($p, "$1 Moved", 'moved', "Location: /body\r\nConnection: close\r\n") }
   else { answer($p, '413 Too Large', 'too large', "Connection: close\r\n") }
   drop($p);
 }
