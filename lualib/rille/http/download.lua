@@ -1,15 +1,15 @@
 --- rille.http.download: a URL as a file, in as many tries as it takes (internal).
--- Model:  what comes is appended to a part beside the file (rille.http.part), which becomes the file when it
---         is complete and on the disk. A part of an earlier try is gone on with, if the server says that it
---         is of the same thing: Range with If-Range.
+-- Model:  what comes is appended to a part beside the file (rille.http.partial_file), which becomes the file
+--         when it is complete and on the disk. A part of an earlier try is gone on with, if the server says
+--         that it is of the same thing: Range with If-Range.
 -- Owner:  the download has the response and the part; both are closed when it ends, however it ends.
 -- Errors: misuse; those of the transfer; a response that is no such file; those of the disk, with `path`.
 
 local http_fault = require "rille.http.fault"
 local http_options = require "rille.http.options"
-local http_part = require "rille.http.part"
 local http_request = require "rille.http.request"
 local misuse = require "rille.host.misuse"
+local new_part = require "rille.http.partial_file"
 local progress_bar = require "rille.progress_bar"
 
 ---@class rille.http.DownloadOptions: rille.http.Options
@@ -167,7 +167,7 @@ return function(client, url, path, given)
   if options.decompress then misuse("bad option 'decompress' (a download is saved as it comes)") end
   options.headers, options.decompress = plain_headers(options.headers), false
   http_request.make(client, "GET", url, options) -- raises here, before there is a part
-  local part <close> = http_part(path, url)
+  local part <close> = new_part(path, url)
   local show, done, bar = progress_of(progress, path)
   local _ <close> = bar
   return fetch({ client = client, url = url, options = options, part = part, progress = show, done = done })

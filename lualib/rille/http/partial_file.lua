@@ -1,4 +1,4 @@
---- rille.http.part: a file that is being downloaded (internal).
+--- rille.http.partial_file: a file that is being downloaded (internal).
 -- Model:  PATH.part grows; PATH.part.json says what it is a part of: a strong validator, the size of the
 --         whole, and a sum of the URL, which may be secret itself. It is written before the first byte, so
 --         that a part without it, or with another URL's, is worth nothing. Complete and synced, the part
@@ -16,7 +16,7 @@ local seconds_of = require("rille.host.http").date
 local NOTE_SIZE <const> = 4096
 local EINVAL <const>, EISDIR <const> = 22, 21
 
----@class rille.http.Part
+---@class rille.http.PartialFile
 ---@field target string
 ---@field size integer bytes that are there
 ---@field validator string|nil what the whole is told from others by: an entity tag or a date
@@ -24,8 +24,8 @@ local EINVAL <const>, EISDIR <const> = 22, 21
 ---@field private key string
 ---@field private handle file*|nil
 ---@field private begun boolean its bytes are of this download alone
-local Part = {}
-Part.__index = Part
+local PartialFile = {}
+PartialFile.__index = PartialFile
 
 local active = {} -- by path
 
@@ -43,7 +43,6 @@ local function sum_of(url)
   for i = 1, #url do sum = (sum ~ url:byte(i)) * 0x100000001b3 end
   return ("%016x"):format(sum)
 end
-
 
 -- What a later request can tell by that the body is the same, byte for byte; nil if nothing (RFC 9110, 8.8).
 local function validator_of(res)
@@ -64,10 +63,9 @@ end
 
 local function remove(path) os.remove(path) end -- what is not there need not go
 
+function PartialFile:part_path() return self.target .. ".part" end
 
-function Part:part_path() return self.target .. ".part" end
-
-function Part:note_path() return self.target .. ".part.json" end
+function PartialFile:note_path() return self.target .. ".part.json" end
 
 -- Takes over what an earlier download has left.
 local function resume(self)
@@ -80,12 +78,12 @@ local function resume(self)
 end
 
 --- What is there is of no use.
-function Part:forget() self.validator, self.total = nil, nil end
+function PartialFile:forget() self.validator, self.total = nil, nil end
 
 --- Begins with nothing: all of the file follows.
 ---@param res rille.http.StreamedResponse
 ---@param total integer|nil
-function Part:begin(res, total)
+function PartialFile:begin(res, total)
   remove(self:note_path())
   local failed = file.empty(self.handle)
   if failed then fail(failed, "cannot write", self:part_path()) end
@@ -99,14 +97,14 @@ function Part:begin(res, total)
 end
 
 ---@param piece string
-function Part:write(piece)
+function PartialFile:write(piece)
   local ok, _, number = self.handle:write(piece)
   if not ok then fail(number, "cannot write", self:part_path()) end
   self.size = self.size + #piece
 end
 
 --- The part is the file: it is on the disk under its name when this returns.
-function Part:complete()
+function PartialFile:complete()
   local ok, _, number = self.handle:flush()
   if ok then number = file.sync(self.handle) end
   if number then fail(number, "cannot write", self:part_path()) end
@@ -120,7 +118,7 @@ function Part:complete()
 end
 
 --- Gives up what is missing; what is there stays for the next download, if that can use it. Idempotent.
-function Part:close()
+function PartialFile:close()
   if active[self.target] == self then active[self.target] = nil end
   local handle <close> = self.handle
   if not handle then return end
@@ -130,12 +128,12 @@ function Part:close()
     remove(self:note_path())
   end
 end
-Part.__close = Part.close
+PartialFile.__close = PartialFile.close
 
 --- The part of a file. Close it.
 ---@param path string of the file
 ---@param url string
----@return rille.http.Part
+---@return rille.http.PartialFile
 return function(path, url)
   if type(path) ~= "string" then
     misuse("bad argument #2 to 'download' (string expected, got %s)", type(path))
@@ -147,7 +145,7 @@ return function(path, url)
   local kind = file.kind(path)
   if kind == "directory" then fail(EISDIR, "cannot write", path) end
   if kind == "other" then fail(EINVAL, "cannot write", path) end -- a device, which a file would replace
-  local self = setmetatable({ target = path, key = sum_of(url), size = 0, begun = false }, Part)
+  local self = setmetatable({ target = path, key = sum_of(url), size = 0, begun = false }, PartialFile)
   resume(self)
   active[path] = self
   return self
