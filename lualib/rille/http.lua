@@ -203,8 +203,7 @@ local function send_request(client, request, url, streamed)
   if type(request) ~= "table" then
     misuse("bad argument #1 to 'request' (table expected, got %s)", type(request))
   end
-  local options = {}
-  for name, value in pairs(request) do options[name] = value end
+  local options = http_options.copy(request)
   local method = options.method or "GET"
   options.method = nil
   if url == nil then url, options.url = options.url, nil end

@@ -41,8 +41,7 @@ end
 -- The options of a request for what the part lacks.
 local function options_for(options, part)
   if not part.validator then return options end
-  local asked = {}
-  for name, value in pairs(options) do asked[name] = value end
+  local asked = http_options.copy(options)
   asked.headers = table.move(options.headers, 1, #options.headers, 1, {})
   table.insert(asked.headers, { "Range", ("bytes=%d-"):format(part.size) })
   table.insert(asked.headers, { "If-Range", part.validator })
@@ -154,11 +153,7 @@ end
 ---@param given rille.http.DownloadOptions|nil
 ---@return rille.http.Download
 return function(client, url, path, given)
-  if given ~= nil and type(given) ~= "table" then
-    misuse("bad options (table expected, got %s)", type(given))
-  end
-  local options = {}
-  for name, value in pairs(given or {}) do options[name] = value end
+  local options = http_options.copy(given)
   local progress = options.progress
   options.progress = nil
   check_progress(progress)

@@ -84,8 +84,7 @@ end
 -- The options of the next request: those, and where to go on.
 local function resume(options, id)
   if id == "" or id:find("%c") then return options end -- which no header can say
-  local resumed, list = {}, { { "Last-Event-ID", id } }
-  for name, value in pairs(options) do resumed[name] = value end
+  local resumed, list = http_options.copy(options), { { "Last-Event-ID", id } }
   for _, pair in ipairs(options.headers) do
     if pair[1]:lower() ~= "last-event-id" then list[#list + 1] = pair end
   end
@@ -177,11 +176,7 @@ end)
 ---@param options rille.http.EventsOptions|nil
 ---@return rille.Stream<any> of rille.ServerSentEvent
 return function(client, url, options)
-  local given = {}
-  if options ~= nil and type(options) ~= "table" then
-    misuse("bad options (table expected, got %s)", type(options))
-  end
-  for name, value in pairs(options or {}) do given[name] = value end
+  local given = http_options.copy(options)
   local reconnect, id, method = given.reconnect, given.last_event_id, given.method
   given.reconnect, given.last_event_id, given.method = nil, nil, nil
   if method == nil then method = "GET" end

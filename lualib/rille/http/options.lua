@@ -108,6 +108,18 @@ end
 
 local http_options = {}
 
+--- A table of options of its own, which may be changed; empty for nil.
+---@param options table|nil
+---@return table
+function http_options.copy(options)
+  if options ~= nil and type(options) ~= "table" then
+    misuse("bad options (table expected, got %s)", type(options))
+  end
+  local copy = {}
+  for name, value in pairs(options or {}) do copy[name] = value end
+  return copy
+end
+
 --- Refuses what is not among the options of a request.
 ---@param options rille.http.Options
 ---@param more? table<string, any> options that the caller has besides, by name
@@ -149,8 +161,7 @@ end
 ---@return table
 function http_options.merge(defaults, given)
   if not defaults and given.auth ~= false and given.bearer ~= false then return given end
-  local merged = {}
-  for name, value in pairs(defaults or {}) do merged[name] = value end
+  local merged = http_options.copy(defaults)
   for name in pairs(HOST) do
     if given[name] ~= nil then merged[name] = given[name] end
   end

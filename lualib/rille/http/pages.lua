@@ -14,6 +14,8 @@ local misuse = require "rille.host.misuse"
 local uri = require "rille.uri"
 require "rille.stream" -- gives generators the operators
 
+local copy = http_options.copy
+
 ---@class rille.http.PagesOptions: rille.http.Options
 ---@field next? string|fun(res: rille.http.Response): string|nil what gives the URL of the next page: the
 ---  field of a JSON body that has it, a JSON pointer (RFC 6901) to it, or a function; by default the header
@@ -68,12 +70,6 @@ local function unbound_list(headers)
     if not BOUND[headers[i]:lower()] then kept[#kept + 1], kept[#kept + 2] = headers[i], headers[i + 1] end
   end
   return kept
-end
-
-local function copy(t)
-  local same = {}
-  for name, value in pairs(t or {}) do same[name] = value end
-  return same
 end
 
 -- The client for URLs that are whole: it adds nothing to them.

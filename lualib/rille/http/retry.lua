@@ -10,6 +10,7 @@ local backoff = require "rille.backoff"
 local fault = require "rille.host.fault"
 local host = require "rille.host.http"
 local http_fault = require "rille.http.fault"
+local http_options = require "rille.http.options"
 local misuse = require "rille.host.misuse"
 local task = require "rille.host.task"
 local timer = require "rille.host.timer"
@@ -85,7 +86,7 @@ end
 ---@return rille.http.Policy|nil policy nil: there is one try
 function http_retry.policy(option)
   if not option then
-    if option == nil or option == false then return nil end
+    return nil
   elseif math.type(option) and math.tointeger(option) then
     option = { times = option }
   elseif type(option) ~= "table" then
@@ -111,8 +112,7 @@ end
 -- The options of a try that begins now.
 local function within(options, deadline)
   if not deadline then return options end
-  local copy = {}
-  for name, value in pairs(options) do copy[name] = value end
+  local copy = http_options.copy(options)
   local timeout = options.timeout
   copy.timeout = {
     connect = type(timeout) == "table" and timeout.connect or nil,
