@@ -34,14 +34,16 @@ CXXFLAGS = -std=c++17 $(OPTIMISE) $(SANITISE) -fno-exceptions -fno-rtti
 INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhttp
 # Lua is linked whole and its symbols are exported, for the C modules that scripts load.
 LIBS     = -Wl,-E -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
-           -l:liblua5.4-cjson.a -lsimdjson -lstdc++ -luv -lcurl -lz -lbrotlidec -lzstd -lm -ldl -lpthread
+           -l:liblua5.4-cjson.a -lsimdjson -lstdc++ -luv $(if $(LATE),,-lcurl) -lz -lbrotlidec -lzstd -lm -ldl -lpthread
 # liblua's jumps, where host/jump.c has faster ones.
 JUMP     = $(if $(SANITISE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),\
              $(patsubst %,-Wl$(COMMA)--wrap=%,_setjmp longjmp _longjmp __longjmp_chk)))
 COMMA    = ,
+# libcurl is loaded by host/late.c when it is first called, where that can.
+LATE     = $(if $(SANITISE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),$(BUILD)/late.o))
 LLHTTP   = /usr/share/llhttp
 
-SOURCES  = $(sort $(wildcard host/*.c))
+SOURCES  = $(sort $(filter-out host/late.c,$(wildcard host/*.c)))
 SHIMS    = $(sort $(wildcard host/*.cpp))
 MODULES  = $(sort $(wildcard lualib/*.lua lualib/*/*.lua lualib/*/*/*.lua))
 OBJECTS  = $(SOURCES:host/%.c=$(BUILD)/%.o) $(SHIMS:host/%.cpp=$(BUILD)/%.o) $(BUILD)/lualib.o \
@@ -92,10 +94,18 @@ packages-bench:
 
 # --- build ---
 
-$(PROGRAM): $(OBJECTS)
+$(PROGRAM): $(OBJECTS) $(LATE)
 	@mkdir -p $(@D)
 	$(SAY) '  LINK  $@'
-	$(Q)$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(OBJECTS) $(JUMP) $(LIBS)
+	$(Q)$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(OBJECTS) $(LATE) $(JUMP) $(LIBS)
+
+# The functions of libcurl that the objects call.
+$(BUILD)/late.h: $(OBJECTS)
+	$(Q)nm -u $(OBJECTS) | sed -n 's/^ *U \(curl_[a-z_]*\)$$/LATE(\1)/p' | sort -u > $@
+
+$(BUILD)/late.o: host/late.c $(BUILD)/late.h
+	$(SAY) '  CC    $<'
+	$(Q)$(CC) $(CFLAGS) $(WARN) -I$(BUILD) -c -o $@ $<
 
 $(BUILD)/%.o: host/%.c | packages-build
 	@mkdir -p $(@D)
@@ -158,7 +168,10 @@ lint: packages-lint
 	@! grep -n 'lua_resume *(' host/*.c | grep -v '^host/fiber.c:'
 	@! grep -nwE '(sprintf|vsprintf|strcpy|strcat|strtok|atoi|atol|alloca|gets) *\(' host/*.[ch] host/*.cpp
 
-bench: bench-generator bench-nesting bench-operators bench-json bench-http
+bench: bench-startup bench-generator bench-nesting bench-operators bench-json bench-http
+
+bench-startup: packages-bench $(PROGRAM)
+	@RILLE=$(PROGRAM) sh bench/startup.sh
 
 bench-generator: packages-bench $(PROGRAM)
 	@RILLE=$(PROGRAM) sh bench/generator.sh
@@ -223,5 +236,5 @@ deb: $(PROGRAM)
 clean:
 	rm -rf build bin
 
-.PHONY: all help run test asan valgrind lint bench bench-generator bench-nesting bench-operators bench-json bench-http clean types install uninstall deb packages-build packages-test packages-lint \
+.PHONY: all help run test asan valgrind lint bench bench-startup bench-generator bench-nesting bench-operators bench-json bench-http clean types install uninstall deb packages-build packages-test packages-lint \
         packages-valgrind packages-bench

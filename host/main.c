@@ -13,6 +13,20 @@
 #include "runtime.h"
 #include "task.h"
 
+/* versions() -> table. Who does not ask need not load libcurl (late.c). */
+static int l_versions(lua_State *L) {
+  lua_createtable(L, 0, 4);
+  lua_pushliteral(L, RILLE_VERSION);
+  lua_setfield(L, -2, "rille");
+  lua_pushliteral(L, LUA_RELEASE);
+  lua_setfield(L, -2, "lua");
+  lua_pushstring(L, uv_version_string());
+  lua_setfield(L, -2, "libuv");
+  lua_pushstring(L, curl_version_info(CURLVERSION_NOW)->version);
+  lua_setfield(L, -2, "libcurl");
+  return 1;
+}
+
 /* Opens the libraries, reads the command line and spawns the main task: what rille.command returns. */
 static int start(lua_State *L) {
   int argc = (int)lua_tointeger(L, 1);
@@ -27,15 +41,7 @@ static int start(lua_State *L) {
     lua_pushstring(L, argv[i]);
     lua_rawseti(L, -2, i);
   }
-  lua_createtable(L, 0, 4);
-  lua_pushliteral(L, RILLE_VERSION);
-  lua_setfield(L, -2, "rille");
-  lua_pushliteral(L, LUA_RELEASE);
-  lua_setfield(L, -2, "lua");
-  lua_pushstring(L, uv_version_string());
-  lua_setfield(L, -2, "libuv");
-  lua_pushstring(L, curl_version_info(CURLVERSION_NOW)->version);
-  lua_setfield(L, -2, "libcurl");
+  lua_pushcfunction(L, l_versions);
   lua_call(L, 2, LUA_MULTRET);
   if (lua_gettop(L) == 0)
     return 0; /* --help, --version */

@@ -82,6 +82,7 @@ return function(argv, versions)
     print(USAGE)
     return
   elseif show == "version" then
+    versions = versions()
     print(("rille %s (%s, libuv %s, libcurl %s)"):format(versions.rille, versions.lua, versions.libuv,
       versions.libcurl))
     return

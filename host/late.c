@@ -1,0 +1,89 @@
+/* late.c -- libcurl, loaded when it is first called; x86-64 only.
+ * Model:  libcurl brings thirty libraries, and to load them takes ten times as long as to start Lua. So the
+ *         program is not linked with it: each of its functions that the host calls is a jump here, through a
+ *         slot. At first all slots lead to `enter`, which keeps the arguments, has the library loaded and
+ *         every slot filled, and jumps again. The list of the functions is made of the objects (Makefile).
+ *         On other processors, and under sanitizers, libcurl is linked as ever and this is unused.
+ * Owner:  the library stays loaded until the program ends.
+ * Errors: a library or a function that is missing ends the program with status 127, as the system's own
+ *         loader does. */
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The late functions: their names, and where to jump. */
+#define LATE(name) \
+  __asm__(".text\n" \
+          ".globl " #name "\n" \
+          ".hidden " #name "\n" \
+          ".type " #name ", @function\n" #name ":\n" \
+          "  jmp *slot_" #name "(%rip)\n" \
+          "first_" #name ":\n" \
+          "  lea slot_" #name "(%rip), %r11\n" \
+          "  jmp rille_late_enter\n" \
+          ".size " #name ", . - " #name "\n" \
+          ".section .rodata\n" \
+          "name_" #name ": .string \"" #name "\"\n" \
+          ".section .data.late, \"aw\"\n" \
+          ".balign 8\n" \
+          "slot_" #name ": .quad first_" #name ", name_" #name "\n" \
+          ".text\n");
+
+struct late {
+  void *slot;
+  const char *name;
+};
+
+__asm__(".section .data.late, \"aw\"\n"
+        ".balign 8\n"
+        ".hidden rille_late_first\n"
+        ".globl rille_late_first\n"
+        "rille_late_first:\n");
+#include "late.h"
+__asm__(".section .data.late, \"aw\"\n"
+        ".hidden rille_late_last\n"
+        ".globl rille_late_last\n"
+        "rille_late_last: .quad 0\n"
+        ".text\n");
+
+/* The arguments of a call, the number of vectors of a variable list (al) and the slot (r11) are kept; the
+ * functions have no floating point arguments. At the call of rille_late_load the stack is aligned. */
+__asm__(".text\n"
+        ".type rille_late_enter, @function\n"
+        "rille_late_enter:\n"
+        "  push %rdi\n  push %rsi\n  push %rdx\n  push %rcx\n"
+        "  push %r8\n  push %r9\n  push %rax\n  push %r11\n"
+        "  sub $8, %rsp\n"
+        "  call rille_late_load\n"
+        "  add $8, %rsp\n"
+        "  pop %r11\n  pop %rax\n  pop %r9\n  pop %r8\n"
+        "  pop %rcx\n  pop %rdx\n  pop %rsi\n  pop %rdi\n"
+        "  jmp *(%r11)\n"
+        ".size rille_late_enter, . - rille_late_enter\n");
+
+extern struct late rille_late_first[], rille_late_last[];
+void rille_late_load(void);
+
+static void give_up(void) {
+  (void)fprintf(stderr, "rille: %s\n", dlerror());
+  exit(127);
+}
+
+/* Called by rille_late_enter. */
+__attribute__((used)) void rille_late_load(void) {
+  void *library = dlopen("libcurl.so.4", RTLD_LAZY | RTLD_LOCAL);
+  if (library == NULL)
+    give_up();
+  for (struct late *l = rille_late_first; l != rille_late_last; l++) {
+    l->slot = dlsym(library, l->name);
+    if (l->slot == NULL)
+      give_up();
+  }
+}
+
+#endif
+
+typedef int rille_late_is_not_empty; /* ISO C forbids a file without a declaration */
