@@ -4,6 +4,7 @@
  * Errors: what goes wrong before there is a runtime is one line on stderr and status 1. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <curl/curl.h>
 #include <lauxlib.h>
@@ -27,11 +28,28 @@ static int l_versions(lua_State *L) {
   return 1;
 }
 
+/* -E is among the options, which end with the script. Lua's libraries look for the note of it when they
+ * are opened. */
+static bool ignores_environment(char **argv) {
+  for (int i = 1; argv[i] != NULL && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
+    const char *option = argv[i];
+    if (strcmp(option, "-E") == 0)
+      return true;
+    if (strcmp(option, "--") == 0 || (strchr("el", option[1]) != NULL && option[2] == '\0' && argv[++i] == NULL))
+      return false;
+  }
+  return false;
+}
+
 /* Opens the libraries, reads the command line and spawns the main task: what rille.command returns. */
 static int start(lua_State *L) {
   int argc = (int)lua_tointeger(L, 1);
   char **argv = lua_touserdata(L, 2);
   lua_settop(L, 0);
+  if (ignores_environment(argv)) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  }
   rille_lib_open(L);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "rille.command");
