@@ -3,7 +3,7 @@
 
 # What a build needs, what the specs need, what the linters need, what the benchmarks need.
 PACKAGES_BUILD = gcc g++ libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua-cjson-dev libsimdjson-dev \
-                 zlib1g-dev libbrotli-dev libzstd-dev node-llhttp ca-certificates
+                 zlib1g-dev libbrotli-dev libzstd-dev node-llhttp libedit-dev ca-certificates
 PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl brotli zstd openssl python3-httpbin gunicorn nghttp2-server \
                  tinyproxy-bin microsocks iproute2 lua-penlight lua-lpeg lua-filesystem lua-socket
 PACKAGES_LINT  = clang lua-check
@@ -32,8 +32,9 @@ WARN     = $(WARN_ALL) -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS   = -std=c11 -D_GNU_SOURCE -DRILLE_VERSION='"$(VERSION)"' $(OPTIMISE) $(SANITISE) -fno-strict-aliasing
 CXXFLAGS = -std=c++17 $(OPTIMISE) $(SANITISE) -fno-exceptions -fno-rtti
 INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhttp
-# Lua is linked whole and its symbols are exported, for the C modules that scripts load.
-LIBS     = -Wl,-E -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
+# Lua is linked whole and its symbols are exported, for the C modules that scripts load. Its
+# fflush is the REPL's.
+LIBS     = -Wl,-E -Wl,--wrap=fflush -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
            -l:liblua5.4-cjson.a -lsimdjson -lstdc++ -luv $(if $(LATE),,-lcurl) -lz -lbrotlidec -lzstd -lm -ldl -lpthread
 # liblua's jumps, where host/jump.c has faster ones.
 JUMP     = $(if $(SANITISE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),\

@@ -190,7 +190,10 @@ static inline bool resume(struct rille_fiber *f, lua_State *from) {
   f->nargs = 0;
   f->state = RILLE_RUNNING;
   int nesting = rt->nesting++;
+  lua_State *resumer = rt->running;
+  rt->running = f->L;
   int status = lua_resume(f->L, from, nargs, &count);
+  rt->running = resumer;
   f->ignored = f->inject != RILLE_INJECT_NOTHING;
   f->inject = RILLE_INJECT_NOTHING;
   rt->nesting = nesting; /* what it called in place may have been left by a yield or an error */

@@ -30,6 +30,7 @@ int luaopen_rille_clock(lua_State *L);
 int luaopen_rille_tty(lua_State *L);
 int luaopen_rille_charset(lua_State *L);
 int luaopen_rille_file(lua_State *L);
+int luaopen_rille_repl(lua_State *L);
 int luaopen_rille_http(lua_State *L);
 int luaopen_rille_server(lua_State *L);
 

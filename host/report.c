@@ -15,7 +15,7 @@ enum { CHAIN_LIMIT = 16 }; /* coroutines of a chain that are named */
 static int print_error(lua_State *L) {
   rille_fault_push_message(L, 1);
   rille_fault_push_story(L, 1);
-  (void)fflush(stdout);
+  rille_flush(rille_of(L));
   lua_pushfstring(L, "rille: %s%s%s\n", lua_tostring(L, 2), lua_rawlen(L, 3) > 0 ? "\n" : "",
                   lua_tostring(L, 3));
   (void)fputs(lua_tostring(L, -1), stderr);
@@ -72,7 +72,7 @@ static int print_stack(lua_State *L) {
 }
 
 void rille_report_tasks(struct rille *rt, const char *title) {
-  (void)fflush(stdout);
+  rille_flush(rt);
   (void)fprintf(stderr, "rille: %s\n", title);
   for (struct list *l = rt->tasks.next; l != &rt->tasks; l = l->next) {
     lua_pushlightuserdata(rt->L, LIST_ENTRY(l, struct rille_task, link));
@@ -175,7 +175,7 @@ static int print_tree(lua_State *L) {
   lua_call(L, 0, 1);
   (void)l_tasks(L);
   lua_call(L, 1, 1);
-  (void)fflush(stdout);
+  rille_flush(rille_of(L));
   (void)fprintf(stderr, "%s\n", lua_tostring(L, -1));
   return 0;
 }

@@ -31,13 +31,20 @@ static void on_signal(uv_signal_t *handle, int signum) {
   rille_stop(handle->data, 128 + signum, signum == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
+/* One shot: the disposition is the default again once the first has come, so a second one ends the
+ * program at once, even if it never waits. */
 static void start_signal(struct rille *rt, uv_signal_t *handle, int signum) {
   (void)uv_signal_init(&rt->loop, handle); /* fails only for want of descriptors: then no cleanup */
   handle->data = rt;
   uv_unref((uv_handle_t *)handle);
-  /* One shot: the disposition is the default again once the first has come, so a second one ends the
-   * program at once, even if it never waits. */
   (void)uv_signal_start_oneshot(handle, on_signal, signum);
+}
+
+void rille_take_interrupt(struct rille *rt, bool on) {
+  if (on)
+    (void)uv_signal_start_oneshot(&rt->interrupt, on_signal, SIGINT);
+  else
+    (void)uv_signal_stop(&rt->interrupt);
 }
 
 static void on_inquire(uv_signal_t *handle, int signum) {
@@ -94,6 +101,12 @@ struct rille *rille_new(void) {
 
 /* --- run --- */
 
+void rille_flush(struct rille *rt) {
+  if (rt->console != NULL)
+    rt->console->hide(rt->console);
+  (void)fflush(stdout);
+}
+
 static void on_overdue(struct rille_deadline *d) {
   LIST_ENTRY(d, struct rille, cleanup)->overdue = true;
 }
@@ -139,6 +152,8 @@ static void deadlock(struct rille *rt) {
 /* What was printed reaches its reader before the program may wait. Nobody reads any more: end quietly,
  * as a program does that SIGPIPE ends. */
 static void flush(struct rille *rt) {
+  if (rt->console != NULL)
+    rt->console->flush(rt->console);
   if (fflush(stdout) != 0 && errno == EPIPE)
     rille_stop(rt, 128 + SIGPIPE, "SIGPIPE");
 }
@@ -181,6 +196,13 @@ static void poll(struct rille *rt) {
     rille_timeline_halt(&rt->time);
 }
 
+/* More is ready; on the terminal of a REPL what was printed is seen meanwhile. */
+static void take_turn(struct rille *rt) {
+  if (rt->console != NULL)
+    flush(rt);
+  poll_now(rt);
+}
+
 static void run_tasks(struct rille *rt, bool for_daemons) {
   while (goes_on(rt, for_daemons)) {
     if (rt->inquired)
@@ -189,7 +211,7 @@ static void run_tasks(struct rille *rt, bool for_daemons) {
     if (rt->overdue)
       kill_tasks(rt, "took too long to end and was killed");
     else if (!list_empty(&rt->ready))
-      poll_now(rt);
+      take_turn(rt);
     else if (goes_on(rt, for_daemons))
       poll(rt);
   }

@@ -20,6 +20,12 @@
 #include "fiber.h"
 #include "list.h"
 
+/* The terminal of a REPL (repl.c). Both are called from the loop's own thread and run no Lua but where told. */
+struct rille_console {
+  void (*hide)(struct rille_console *c);  /* something will be written: takes the prompt away */
+  void (*flush)(struct rille_console *c); /* the loop may wait now: what was printed reaches its reader; runs Lua */
+};
+
 struct rille {
   uv_loop_t loop;
   lua_State *L;              /* the main thread: runs no script, only the loop's own work */
@@ -51,6 +57,8 @@ struct rille {
   struct rille_deadline cleanup; /* how long tasks may take to end once the program was told to */
   int status;                 /* exit status */
   uint32_t task_number;       /* tasks spawned so far */
+  struct rille_console *console; /* of the REPL while there is one, or NULL */
+  lua_State *running;         /* the innermost coroutine that runs, or NULL */
   bool inquired;              /* the tree is to be printed */
   bool watching;              /* what is opened is noted (leak.h) */
   bool strict;                /* warnings are errors of the program (strict.h) */
@@ -66,6 +74,12 @@ struct rille *rille_new(void);
 
 /* Runs until nothing is alive. */
 void rille_run(struct rille *rt);
+
+/* What was printed so far goes to standard output now, before something else is written. */
+void rille_flush(struct rille *rt);
+
+/* SIGINT cancels the program, as at the start; or is left to another handler. */
+void rille_take_interrupt(struct rille *rt, bool on);
 
 /* Cancels every task, for the reason `why`; rille_run returns `status` when they have ended, or after
  * CLEANUP_SECONDS. The first call counts. C only. */

@@ -28,7 +28,7 @@ static void on_warning(void *data, const char *text, int more) {
       return;
     if (strncmp(text, PREFIX, sizeof PREFIX - 1) == 0)
       text += sizeof PREFIX - 1;
-    (void)fflush(stdout);
+    rille_flush(rt);
     (void)fputs("rille: error: ", stderr);
   }
   (void)fputs(text, stderr);

@@ -251,7 +251,8 @@ static void settle(struct rille_task *t) {
       report_cleanup(t);
   } else if (failed && !is_awaited(t) && (!t->owned || out_of_memory(t))) {
     report_failure(t);
-    rille_stop(rt, 1, "a task failed");
+    if (rt->console == NULL) /* a REPL goes on */
+      rille_stop(rt, 1, "a task failed");
   }
 }
 
