@@ -35,7 +35,8 @@ static bool ignores_environment(char **argv) {
     const char *option = argv[i];
     if (strcmp(option, "-E") == 0)
       return true;
-    if (strcmp(option, "--") == 0 || (strchr("el", option[1]) != NULL && option[2] == '\0' && argv[++i] == NULL))
+    bool takes_next = strcmp(option, "-e") == 0 || strcmp(option, "-l") == 0;
+    if (strcmp(option, "--") == 0 || (takes_next && argv[++i] == NULL))
       return false;
   }
   return false;

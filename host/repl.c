@@ -4,10 +4,10 @@
  *         rille.repl makes lines of that. While a line is edited, what is printed is held back, and written
  *         between two turns of the loop with the line taken away. Without libedit, or where standard input
  *         and output are no terminal, lines are read as they are, and unbuffered: io.read gets the next one.
- *           SIGINT at the prompt gives the line up. While the task that was told to `watch` runs, the first one
- *         cancels it: at its wait, or where it computes. A later one is an error there; where it waits, it is
- *         killed. The handler may do little: it makes a hook for the coroutine that runs, as Lua's own does,
- *         and wakes the loop.
+ *           SIGINT at the prompt gives the line up. While the task that is watched runs, the first one cancels
+ *         it: at its wait, or where it computes. A later one passes through every pcall there; where it waits,
+ *         it is killed. The handler may do little: it sets a hook in the coroutine that runs, as Lua's own
+ *         does, and wakes the loop.
  * Owner:  the Console userdata holds the console, which its handles outlive. The two buffers belong to
  *         stdout and stderr from then on.
  * Errors: misuse raises. A cancelled wait raises the signal. */
@@ -66,8 +66,8 @@ int __wrap_fflush(FILE *file) {
   return held ? 0 : __real_fflush(file);
 }
 
-/* Has a stream hold back all that is written. The first write to it is not held by glibc, so there is one that
- * says nothing new: colours end with the line that began them. */
+/* Has a stream hold back all that is written. The first write to it is not held by glibc, so there is one
+ * that says nothing new: colours end with the line that began them. */
 static void hold(FILE *file, char *buffer, size_t size) {
   (void)setvbuf(file, buffer, _IOFBF, size);
   (void)fputs("\033[m", file);

@@ -20,10 +20,10 @@
 #include "fiber.h"
 #include "list.h"
 
-/* The terminal of a REPL (repl.c). Both are called from the loop's own thread and run no Lua but where told. */
+/* The terminal of a REPL (repl.c). */
 struct rille_console {
-  void (*hide)(struct rille_console *c);  /* something will be written: takes the prompt away */
-  void (*flush)(struct rille_console *c); /* the loop may wait now: what was printed reaches its reader; runs Lua */
+  void (*hide)(struct rille_console *c);  /* something will be written: takes the prompt away; C only */
+  void (*flush)(struct rille_console *c); /* between two turns: what was printed reaches its reader; runs Lua */
 };
 
 struct rille {

@@ -62,7 +62,7 @@ local cases = {
   ["a script that does not compile"] = [[$P $D/syntax.lua]],
   ["a directory"] = [[$P $D]],
   ["a compiled script"] =
-    [[$P -e 'io.open("'$D'/out.luac", "wb"):write(string.dump(load("print(...)"))):close()' && $P $D/out.luac a]],
+    [[cd $D; $P -e 'io.open("x.luac", "wb"):write(string.dump(load("print(...)")))' && $P x.luac a]],
   ["os.exit"] = [[$P -e 'io.write("x") os.exit(7)']],
   ["os.exit with true and close"] = [[$P -e 'io.write("x") os.exit(true, true)']],
   ["os.exit with false"] = [[$P -e 'io.write("x") os.exit(false)']],

@@ -70,7 +70,7 @@ local function names(text)
     return prefix, set
   end
   local start = #text - #path - #prefix
-  if text:sub(start, start):find("[%]%)\"'%.:]") then return prefix, {} end -- of a value that nobody knows yet
+  if text:sub(start, start):find("[%]%)\"'%.:]") then return prefix, {} end -- of a value not known yet
   local value, set = _G, {}
   for name in path:gmatch("[^%.:]+") do
     value = field(value, name)
@@ -100,7 +100,9 @@ local function add_files(set, template, prefix)
     elseif #tail > 0 and entry:sub(-#tail) == tail then
       name = entry:sub(1, -#tail - 1)
     end
-    if name and name:find("^[%w_%-]+%.?$") and begins_with(within .. name, prefix) then set[within .. name] = true end
+    if name and name:find("^[%w_%-]+%.?$") and begins_with(within .. name, prefix) then
+      set[within .. name] = true
+    end
   end
 end
 
@@ -117,7 +119,9 @@ local function modules(prefix)
   for _, name in ipairs({ "stream", "http", "server", "json", "lines", "sse", "test" }) do
     if begins_with("rille." .. name, prefix) then set["rille." .. name] = true end
   end
-  for template in (package.path .. ";" .. package.cpath):gmatch("[^;]+") do add_files(set, template, prefix) end
+  for template in (package.path .. ";" .. package.cpath):gmatch("[^;]+") do
+    add_files(set, template, prefix)
+  end
   return set
 end
 
@@ -125,11 +129,12 @@ end
 ---@return string prefix the part of it that the candidates go on from
 ---@return string[] candidates in order, each beginning with the prefix
 return function(text)
-  local prefix, set = text:match("require%s*%(?%s*[\"']([%w_%.%-]*)$"), nil
-  if prefix then
-    set = modules(prefix)
-  else
+  local set
+  local prefix = text:match("require%s*%(?%s*[\"']([%w_%.%-]*)$")
+  if not prefix then
     prefix, set = names(text)
+  else
+    set = modules(prefix)
   end
   local candidates = {}
   for name in pairs(set) do candidates[#candidates + 1] = name end

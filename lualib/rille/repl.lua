@@ -1,6 +1,6 @@
 --- rille.repl: reads lines, runs each as a task, shows what they return (internal; the command's).
--- Model:  a chunk is one line, or more as long as it is not complete. As in the standalone interpreter it is
---         tried as an expression first. It runs in a task of its own: it may wait, Ctrl-C cancels it, and what
+-- Model:  a chunk is one line, or more until it is complete. As in Lua's own interpreter it is tried
+--         as an expression first. It runs in a task of its own: it may wait, Ctrl-C cancels it, and what
 --         it has spawned goes on while the next one is typed.
 -- Owner:  the console, closed when the REPL ends.
 -- Errors: those of a chunk are shown with their story, and no line ends the REPL.
@@ -154,4 +154,5 @@ return function()
     if chunk then run(console, chunk) end
   until ended
   io.stdout:write("\n")
+  os.exit() -- what the lines have spawned is cancelled
 end

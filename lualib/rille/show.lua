@@ -1,7 +1,7 @@
 --- rille.show: a value in words that can be read, for the REPL (internal).
--- Model:  a table is shown by its structure, the list first, then the other keys in order; on one line if it
---         fits, else one line an entry. What has a __tostring or a __name, and all else, is what tostring says.
---         No other metamethod is run. What is too long or too deep ends in "...".
+-- Model:  a table is shown by its structure, the list first, then the other keys in order; on one line if
+--         it fits, else one line an entry. What has a __tostring or a __name, and all else, is what tostring
+--         says. No other metamethod is run. What is too long or too deep ends in "...".
 -- Owner:  nothing is kept.
 -- Errors: none; a __tostring that fails is told of in the text.
 
@@ -11,8 +11,8 @@ local TOTAL = 1000 -- entries of all tables
 local LENGTH = 2000 -- bytes of a string inside a table
 local WIDTH = 78 -- columns
 
-local ESCAPES = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\0"] = "\\0", ["\\"] = "\\\\", ['"'] = '\\"',
-  ["\27"] = "\\27", ["\a"] = "\\a", ["\b"] = "\\b", ["\f"] = "\\f", ["\v"] = "\\v" }
+local ESCAPES = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\", ['"'] = '\\"',
+  ["\a"] = "\\a", ["\b"] = "\\b", ["\f"] = "\\f", ["\v"] = "\\v" }
 
 local KEYWORDS = {}
 for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return then
@@ -43,7 +43,8 @@ end
 
 local function is_named(value)
   local meta = debug.getmetatable(value)
-  return type(meta) == "table" and (rawget(meta, "__tostring") ~= nil or type(rawget(meta, "__name")) == "string")
+  if type(meta) ~= "table" then return false end
+  return rawget(meta, "__tostring") ~= nil or type(rawget(meta, "__name")) == "string"
 end
 
 --- Numbers before strings before all else; what has no order is as described.
