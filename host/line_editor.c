@@ -36,7 +36,6 @@ enum order { BEGIN, INPUT, ANSWER, INTERRUPT, HIDE, SHOW, RESIZE, RESUME, GIVE_U
 
 struct rille_editor {
   struct libedit lib;
-  void *library;
   pthread_t thread;
   sem_t go;   /* the editor's thread may run */
   sem_t back; /* the caller's may */
@@ -349,10 +348,10 @@ static void *run(void *data) {
 /* --- the caller's side --- */
 
 static bool load(struct rille_editor *e, const char **why) {
-  e->library = dlopen("libedit.so.2", RTLD_NOW | RTLD_LOCAL);
-  bool loaded = e->library != NULL;
+  void *library = dlopen("libedit.so.2", RTLD_NOW | RTLD_LOCAL); /* it stays: what it leans on keeps memory */
+  bool loaded = library != NULL;
 #define LOOK_UP(name) \
-  loaded = loaded && (*(void **)&e->lib.name = dlsym(e->library, #name)) != NULL;
+  loaded = loaded && (*(void **)&e->lib.name = dlsym(library, #name)) != NULL;
   EACH_FUNCTION(LOOK_UP)
 #undef LOOK_UP
   if (!loaded)
@@ -363,8 +362,6 @@ static bool load(struct rille_editor *e, const char **why) {
 static void release(struct rille_editor *e) {
   if (e->out != NULL)
     (void)fclose(e->out);
-  if (e->library != NULL)
-    (void)dlclose(e->library);
   (void)sem_destroy(&e->go);
   (void)sem_destroy(&e->back);
   free(e->file);
