@@ -24,7 +24,7 @@ enum { HISTORY_SIZE = 1000 };
 
 /* What is used of libedit. */
 #define EACH_FUNCTION(X) \
-  X(el_init) X(el_end) X(el_set) X(el_get) X(el_gets) X(el_line) X(el_insertstr) X(el_source) \
+  X(el_init) X(el_end) X(el_set) X(el_wset) X(el_gets) X(el_line) X(el_insertstr) X(el_source) \
   X(el_resize) X(history) X(history_init) X(history_end)
 #define MEMBER(name) __typeof__(name) *name;
 
@@ -289,7 +289,8 @@ static void set_up(struct rille_editor *e) {
   (void)e->lib.el_set(e->el, EL_HIST, e->lib.history, e->history);
   (void)e->lib.el_set(e->el, EL_PROMPT, on_prompt);
   (void)e->lib.el_set(e->el, EL_GETCFN, on_getc);
-  (void)e->lib.el_set(e->el, EL_ADDFN, "rille-complete", "completes names of Lua", on_complete);
+  /* Wide, since of narrow strings libedit makes copies that it loses. */
+  (void)e->lib.el_wset(e->el, EL_ADDFN, L"rille-complete", L"completes names of Lua", on_complete);
   (void)e->lib.el_set(e->el, EL_BIND, "\t", "rille-complete", NULL);
   (void)e->lib.el_set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
   (void)e->lib.el_source(e->el, NULL); /* ~/.editrc */

@@ -8,8 +8,8 @@
  *         it: at its wait, or where it computes. A later one passes through every pcall there; where it waits,
  *         it is killed. The handler may do little: it sets a hook in the coroutine that runs, as Lua's own
  *         does, and wakes the loop.
- * Owner:  the Console userdata holds the console, which its handles outlive. The two buffers belong to
- *         stdout and stderr from then on.
+ * Owner:  the Console userdata holds the console, which its handles outlive. The buffer of stdout is
+ *         stdout's from then on.
  * Errors: misuse raises. A cancelled wait raises the signal. */
 #include <fcntl.h>
 #include <signal.h>
@@ -399,6 +399,7 @@ static int l_close(lua_State *L) {
   if (c->editor != NULL) {
     rille_editor_close(c->editor);
     set_editing(c, false);
+    free(c->err); /* stderr is unbuffered again; stdout goes on with its buffer */
   }
   (void)fflush(stdout);
   c->rt->console = NULL;

@@ -6,6 +6,7 @@ local rille = require "rille"
 local stream = require "rille.stream"
 local generator = require "rille.host.generator"
 local process = dofile("spec/helper/process.lua")
+local terminal = require "spec.helper.terminal"
 local pokedex = dofile("scripts/pokedex.lua")
 
 local function contents(path)
@@ -92,6 +93,23 @@ local function console(block)
   return process.run({ "sh", "-c", table.concat(script, "\n") }, { cwd = dir.path }).stdout
 end
 
+-- Enters the lines of a block in the REPL, one after another; the screen is to end with the block each time.
+local function session(block)
+  local dir <close> = directory()
+  local t <close> = terminal.start({ process.rille, "-i" }, { XDG_STATE_HOME = dir.path })
+  t:expect("\n>")
+  local seen
+  for line in block.text:gmatch("([^\n]*)\n") do
+    local prompt, typed = line:match("^(>>?) (.*)")
+    if prompt then
+      if seen then t:expect(seen .. "\n" .. prompt) end
+      t:enter(typed)
+    end
+    seen = seen and seen .. "\n" .. line or line
+  end
+  t:expect(seen .. "\n>")
+end
+
 describe("guide.md", function()
   local examples = 0
 
@@ -111,13 +129,15 @@ describe("guide.md", function()
       end)
     elseif block.info == "console" then
       it("runs the commands at " .. title, function() assert.equal(block.text, console(block)) end)
+    elseif block.info == "repl" then
+      it("has the session at " .. title, function() session(block) end)
     end
   end
 
   it("has examples, and no block that is not checked", function()
     assert.is_true(examples > 20)
     for _, block in ipairs(guide) do
-      local known = block.info == "lua" or block.info == "console"
+      local known = block.info == "lua" or block.info == "console" or block.info == "repl"
         or block.follows and (block.info == "output" or block.info:find("^stderr status %d+$"))
       assert.is_truthy(known, ("line %d: '%s'"):format(block.line, block.info))
     end

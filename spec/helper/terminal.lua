@@ -58,18 +58,41 @@ function terminal:screen()
   return (output_of(self:tmux("capture-pane", "-p", "-J")):gsub(" +\n", "\n"):gsub("\n+$", ""))
 end
 
---- Waits until the screen ends with this text.
----@return string screen
-function terminal:expect(ending)
+---@private
+function terminal:poll(done, what)
   local deadline = rille.now() + PATIENCE
   while true do
     local screen = self:screen()
-    if screen:sub(-#ending) == ending then return screen end
-    if rille.now() > deadline then
-      error(("the screen does not end with %q but is:\n%s"):format(ending, screen), 2)
-    end
+    if done(screen) then return screen end
+    if rille.now() > deadline then error(("the screen %s but is:\n%s"):format(what, screen), 3) end
     rille.sleep(0.01)
   end
+end
+
+--- Waits until the screen ends with this text.
+---@return string screen
+function terminal:expect(ending)
+  return self:poll(function(screen) return screen:sub(-#ending) == ending end,
+    ("does not end with %q"):format(ending))
+end
+
+-- How often a text is in another one.
+local function count(text, part)
+  local n, at = 0, 1
+  while true do
+    local _, last = text:find(part, at, true)
+    if not last then return n end
+    n, at = n + 1, last + 1
+  end
+end
+
+--- Enters a line, and waits until it is there once more and a prompt is at the end.
+---@return string screen
+function terminal:say(text)
+  local before = count(self:screen(), text)
+  self:enter(text)
+  return self:poll(function(screen) return count(screen, text) > before and screen:find("\n>+$") end,
+    ("has no prompt after %q"):format(text))
 end
 
 --- Ends the program and removes its terminal. Idempotent.
