@@ -160,8 +160,10 @@ static bool obey(struct rille_editor *e, enum order what) {
   case SHOW:
     draw(e);
     return true;
-  case RESIZE:
+  case RESIZE: /* the terminal has wrapped the line anew */
+    erase(e);
     e->lib.el_resize(e->el);
+    draw(e);
     return true;
   case RESUME:
     (void)e->lib.el_set(e->el, EL_PREP_TERM, 0);

@@ -4,10 +4,10 @@
  *         rille.repl makes lines of that. While a line is edited, what is printed is held back, and written
  *         between two turns of the loop with the line taken away. Without libedit, or where standard input
  *         and output are no terminal, lines are read as they are, and unbuffered: io.read gets the next one.
- *           SIGINT at the prompt gives the line up. While the task that is watched runs, the first one cancels
- *         it: at its wait, or where it computes. A later one passes through every pcall there; where it waits,
- *         it is killed. The handler may do little: it sets a hook in the coroutine that runs, as Lua's own
- *         does, and wakes the loop.
+ *           SIGINT at the prompt gives the line up. While the task that is watched runs, the first one
+ *         cancels it: at its wait, or where it computes. A later one passes through every pcall there; where
+ *         it waits, it is killed. The handler may do little: it sets a hook in the coroutine that runs, as
+ *         Lua's own does, and wakes the loop.
  * Owner:  the Console userdata holds the console, which its handles outlive. The buffer of stdout is
  *         stdout's from then on.
  * Errors: misuse raises. A cancelled wait raises the signal. */

@@ -23,7 +23,7 @@
 /* The terminal of a REPL (repl.c). */
 struct rille_console {
   void (*hide)(struct rille_console *c);  /* something will be written: takes the prompt away; C only */
-  void (*flush)(struct rille_console *c); /* between two turns: what was printed reaches its reader; runs Lua */
+  void (*flush)(struct rille_console *c); /* between two turns: what was printed goes out; runs Lua */
 };
 
 struct rille {

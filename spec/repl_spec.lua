@@ -238,6 +238,20 @@ describe("the REPL", function()
     t:expect("\n> #'" .. ("äö"):rep(49) .. "äx'\n199\n>")
   end)
 
+  it("draws the line anew when the terminal has another size", function()
+    local t <close> = repl()
+    local text = "'" .. ("0123456789"):rep(12)
+    t:type(text)
+    t:expect("> " .. text)
+    for _, columns in ipairs({ 100, 50 }) do
+      t:resize(columns)
+      t:expect("> " .. text)
+    end
+    t:type("' == nil")
+    t:press("Enter")
+    t:expect("' == nil\nfalse\n>")
+  end)
+
   it("gives io.read the next line", function()
     local t <close> = repl()
     t:enter("io.read()")

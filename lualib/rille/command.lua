@@ -34,8 +34,13 @@ local function checked(chunk, message)
   return chunk
 end
 
+local function with_hint(message, source)
+  return source and require "rille.hint"(message, source) or message
+end
+
 local function run_code(code, name)
-  checked(load(code, name))()
+  local chunk, message = load(code, name)
+  checked(chunk, message and with_hint(message, code))()
 end
 
 --- Options that do something in their order, before the script.
@@ -101,11 +106,18 @@ local function set_arg(argv, script)
   for i = 0, #argv do _G.arg[i - script] = argv[i] end
 end
 
+--- The text of a file; nil if it cannot be read.
+local function text_of(name)
+  local file <close> = io.open(name, "rb")
+  return file and file:read("a")
+end
+
 --- The chunk of the script; the message of a file that cannot be opened is Lua's: "cannot open nofile.lua".
 local function load_script(name)
   if name == "-" then return checked(loadfile()) end
   if name == "test" then return require "rille.spec.command" end
-  return checked(loadfile(name))
+  local chunk, message = loadfile(name)
+  return checked(chunk, message and with_hint(message, text_of(name)))
 end
 
 --- What LUA_INIT_5_4 or LUA_INIT say is run before all else: a step, or nothing.

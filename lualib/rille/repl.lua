@@ -7,6 +7,7 @@
 
 local complete = require "rille.complete"
 local fault = require "rille.host.fault"
+local hint = require "rille.hint"
 local host = require "rille.host.repl"
 local show = require "rille.show"
 local task = require "rille.host.task"
@@ -39,7 +40,7 @@ local function compile(text)
   chunk, message = load(text, "=stdin")
   if chunk then return chunk end
   if message:sub(-5) == "<eof>" or of_value:sub(-5) == "<eof>" then return nil end
-  return nil, message
+  return nil, hint(message, text)
 end
 
 --- Names in columns, as text of whole lines.

@@ -18,6 +18,8 @@ local function find(name)
     if type(loader) == "function" then return loader, data end
     if type(loader) == "string" then tried[#tried + 1] = loader end
   end
+  local near = require "rille.near"(name)
+  if near then tried[#tried + 1] = ("did you mean '%s'?"):format(near) end
   local reasons = table.concat(tried, "\n\t")
   error(("module '%s' not found:%s"):format(name, reasons ~= "" and "\n\t" .. reasons or ""), 3)
 end

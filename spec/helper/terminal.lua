@@ -53,6 +53,14 @@ function terminal:press(...)
   assert(os.execute(self:tmux("send-keys", ...)))
 end
 
+--- Gives the terminal another width, and waits until its device has it.
+function terminal:resize(columns)
+  assert(os.execute(self:tmux("resize-window", "-x", columns)))
+  local device = output_of(self:tmux("display-message", "-p", "#{pane_tty}")):gsub("\n", "")
+  self:poll(function() return output_of("stty size -F " .. device):match("%d+\n") == columns .. "\n" end,
+    "is not as wide as " .. columns)
+end
+
 --- What is on the screen, without blanks and empty lines at the ends.
 function terminal:screen()
   return (output_of(self:tmux("capture-pane", "-p", "-J")):gsub(" +\n", "\n"):gsub("\n+$", ""))
