@@ -35,12 +35,12 @@ INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhtt
 # Lua is linked whole and its symbols are exported, for the C modules that scripts load. Its
 # fflush is the REPL's.
 LIBS     = -Wl,-E -Wl,--wrap=fflush -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
-           -l:liblua5.4-cjson.a -lsimdjson -lstdc++ -luv $(if $(LATE),,-lcurl) -lz -lbrotlidec -lzstd -lm -ldl -lpthread
+           -l:liblua5.4-cjson.a -lsimdjson -lstdc++ -luv $(if $(LATE),,-lcurl -lbrotlidec -lzstd) -lz -lm -ldl -lpthread
 # liblua's jumps, where host/jump.c has faster ones.
 JUMP     = $(if $(SANITISE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),\
              $(patsubst %,-Wl$(COMMA)--wrap=%,_setjmp longjmp _longjmp __longjmp_chk)))
 COMMA    = ,
-# libcurl is loaded by host/late.c when it is first called, where that can.
+# libcurl, libbrotlidec and libzstd are loaded by host/late.c when they are first called, where that can.
 LATE     = $(if $(SANITISE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),$(BUILD)/late.o))
 LLHTTP   = /usr/share/llhttp
 
@@ -100,9 +100,12 @@ $(PROGRAM): $(OBJECTS) $(LATE)
 	$(SAY) '  LINK  $@'
 	$(Q)$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(OBJECTS) $(LATE) $(JUMP) $(LIBS)
 
-# The functions of libcurl that the objects call.
+# The late functions that the objects call.
 $(BUILD)/late.h: $(OBJECTS)
-	$(Q)nm -u $(OBJECTS) | sed -n 's/^ *U \(curl_[a-z_]*\)$$/LATE(\1)/p' | sort -u > $@
+	$(Q)nm -u $(OBJECTS) | sort -u | sed -n \
+	  -e 's/^ *U \(curl_[a-z0-9_]*\)$$/LATE(\1, "libcurl.so.4")/p' \
+	  -e 's/^ *U \(BrotliDecoder[A-Za-z]*\)$$/LATE(\1, "libbrotlidec.so.1")/p' \
+	  -e 's/^ *U \(ZSTD_[A-Za-z_]*\)$$/LATE(\1, "libzstd.so.1")/p' >$@
 
 $(BUILD)/late.o: host/late.c $(BUILD)/late.h
 	$(SAY) '  CC    $<'

@@ -1,10 +1,11 @@
-/* late.c -- libcurl, loaded when it is first called; x86-64 only.
+/* late.c -- libcurl, libbrotlidec and libzstd, loaded when they are first called; x86-64 only.
  * Model:  libcurl brings thirty libraries, and to load them takes ten times as long as to start Lua. So the
- *         program is not linked with it: each of its functions that the host calls is a jump here, through a
- *         slot. At first all slots lead to `enter`, which keeps the arguments, has the library loaded and
- *         every slot filled, and jumps again. The list of the functions is made of the objects (Makefile).
- *         On other processors, and under sanitizers, libcurl is linked as ever and this is unused.
- * Owner:  the library stays loaded until the program ends.
+ *         program is not linked with it, nor with others that few programs need: each of their functions that
+ *         the host calls is a jump here, through a slot. At first a slot leads to `enter`, which keeps the
+ *         arguments, has the library loaded and its slots filled, and jumps again. The list of the functions
+ *         is made of the objects (Makefile). On other processors, and under sanitizers, the libraries are
+ *         linked as ever and this is unused.
+ * Owner:  a library stays loaded until the program ends.
  * Errors: a library or a function that is missing ends the program with status 127, as the system's own
  *         loader does. */
 
@@ -13,9 +14,10 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* The late functions: their names, and where to jump. */
-#define LATE(name) \
+/* A late function of a library: where to jump, its name, and the library's. */
+#define LATE(name, library) \
   __asm__(".text\n" \
           ".globl " #name "\n" \
           ".hidden " #name "\n" \
@@ -27,14 +29,16 @@
           ".size " #name ", . - " #name "\n" \
           ".section .rodata\n" \
           "name_" #name ": .string \"" #name "\"\n" \
+          "library_" #name ": .string " #library "\n" \
           ".section .data.late, \"aw\"\n" \
           ".balign 8\n" \
-          "slot_" #name ": .quad first_" #name ", name_" #name "\n" \
+          "slot_" #name ": .quad first_" #name ", name_" #name ", library_" #name "\n" \
           ".text\n");
 
 struct late {
   void *slot;
   const char *name;
+  const char *library;
 };
 
 __asm__(".section .data.late, \"aw\"\n"
@@ -57,6 +61,7 @@ __asm__(".text\n"
         "  push %rdi\n  push %rsi\n  push %rdx\n  push %rcx\n"
         "  push %r8\n  push %r9\n  push %rax\n  push %r11\n"
         "  sub $8, %rsp\n"
+        "  mov %r11, %rdi\n"
         "  call rille_late_load\n"
         "  add $8, %rsp\n"
         "  pop %r11\n  pop %rax\n  pop %r9\n  pop %r8\n"
@@ -65,7 +70,7 @@ __asm__(".text\n"
         ".size rille_late_enter, . - rille_late_enter\n");
 
 extern struct late rille_late_first[], rille_late_last[];
-void rille_late_load(void);
+void rille_late_load(const struct late *wanted);
 
 static void give_up(void) {
   (void)fprintf(stderr, "rille: %s\n", dlerror());
@@ -73,11 +78,13 @@ static void give_up(void) {
 }
 
 /* Called by rille_late_enter. */
-__attribute__((used)) void rille_late_load(void) {
-  void *library = dlopen("libcurl.so.4", RTLD_LAZY | RTLD_LOCAL);
+__attribute__((used)) void rille_late_load(const struct late *wanted) {
+  void *library = dlopen(wanted->library, RTLD_LAZY | RTLD_LOCAL);
   if (library == NULL)
     give_up();
   for (struct late *l = rille_late_first; l != rille_late_last; l++) {
+    if (strcmp(l->library, wanted->library) != 0)
+      continue;
     l->slot = dlsym(library, l->name);
     if (l->slot == NULL)
       give_up();
