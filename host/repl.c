@@ -11,6 +11,7 @@
  * Owner:  the Console userdata holds the console, which its handles outlive. The buffer of stdout is
  *         stdout's from then on.
  * Errors: misuse raises. A cancelled wait raises the signal. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -248,19 +249,23 @@ static int push_plain_line(lua_State *L) {
   char part[TEXT_SIZE];
   bool some = false;
   luaL_buffinit(L, &b);
+  errno = 0;
   while (fgets(part, sizeof part, stdin) != NULL) {
     some = true;
     luaL_addstring(&b, part);
     if (strchr(part, '\n') != NULL)
       break;
   }
+  bool interrupted = ferror(stdin) && errno == EINTR;
   clearerr(stdin);
   luaL_pushresult(&b);
-  lua_pushstring(L, some ? "line" : "end");
-  if (!some)
-    return 1;
-  lua_insert(L, -2);
-  return 2;
+  if (some && !interrupted) {
+    lua_pushliteral(L, "line");
+    lua_insert(L, -2);
+    return 2;
+  }
+  lua_pushstring(L, interrupted ? "interrupted" : "end");
+  return 1;
 }
 
 static int wait_finish(lua_State *L, struct rille_op *op) {
