@@ -218,7 +218,8 @@ uninstall:
 	rm -rf $(DESTDIR)$(SHARE) $(DESTDIR)$(DOC)
 	rm -f $(DESTDIR)$(BIN)/rille $(DESTDIR)$(MAN)/rille.1 $(DESTDIR)$(COMPLETE)/rille
 
-# What the program is linked with is asked of dpkg-shlibdeps, which wants a debian/control.
+# What the program is linked with is asked of dpkg-shlibdeps, which wants a debian/control; what it loads late is in
+# packaging/control.
 DEB      = build/deb
 DEB_ARCH = $(shell dpkg --print-architecture)
 

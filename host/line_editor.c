@@ -185,6 +185,10 @@ static bool obey(struct rille_editor *e, enum order what) {
   return false;
 }
 
+/* Keys are taken by orders that give what comes of them; not by others, such as HIDE, after which the line
+ * must not be drawn. */
+static bool takes_keys(enum order what) { return what == BEGIN || what == INPUT || what == ANSWER; }
+
 /* libedit wants a key: 1, or 0 at the end. */
 static int on_getc(EditLine *el, wchar_t *c) {
   struct rille_editor *e = mine;
@@ -192,7 +196,7 @@ static int on_getc(EditLine *el, wchar_t *c) {
   (void)fflush(e->out);
   for (;;) {
     int taken = 0;
-    while (taken == 0 && input_waits())
+    while (taken == 0 && takes_keys(e->order) && input_waits())
       taken = take_byte(e, c);
     if (taken != 0)
       return taken > 0;

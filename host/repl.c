@@ -97,6 +97,13 @@ static void on_hide(struct rille_console *base) {
   c->hidden = true;
 }
 
+/* Puts the line back, if it was taken away. */
+static void show(struct console *c) {
+  if (c->hidden)
+    rille_editor_show(c->editor);
+  c->hidden = false;
+}
+
 /* The line that runs was interrupted again, and waits: it does not get to its end. */
 static void kill_watched(struct console *c) {
   if (c->sent < 2 || c->watched == NULL || c->watched->fiber.state == RILLE_DEAD)
@@ -115,9 +122,7 @@ static void on_flush(struct rille_console *base) {
     (void)fflush(stdout);
     (void)fflush(stderr);
   }
-  if (c->hidden)
-    rille_editor_show(c->editor);
-  c->hidden = false;
+  show(c);
 }
 
 static void set_editing(struct console *c, bool editing) {
@@ -283,6 +288,7 @@ static int wait_finish(lua_State *L, struct rille_op *op) {
   }
   if (c->editor == NULL)
     return push_plain_line(L);
+  show(c); /* a report may have taken it away */
   return push_event(L, c, interrupted ? rille_editor_interrupt(c->editor) : rille_editor_input(c->editor));
 }
 

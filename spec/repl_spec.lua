@@ -154,6 +154,23 @@ describe("the REPL", function()
     t:expect('\n"half"\n>')
   end)
 
+  it("loses no key and no line when much is printed while one types", function()
+    local t <close> = repl()
+    t:say("n, go = 0, true")
+    t:say("_ = rille.spawn(function() while go do n = n + 1 print(n) rille.sleep(0.005) end end)")
+    local word = ("abcdefghij"):rep(4)
+    for i = 1, 40, 4 do t:type(word:sub(i, i + 3)) end
+    t:enter(" = 1 go = nil io.write('end')")
+    local screen = t:expect("end\n>")
+    assert.is_truthy(screen:find("\n> " .. word .. " = 1 go = nil io.write%('end'%)\n"), screen)
+    local last
+    for number in screen:gmatch("\n(%d+)%f[\n]") do
+      assert.equal(last or number + 0, number + 0)
+      last = number + 1
+    end
+    assert.is_number(last)
+  end)
+
   it("a background task that fails is told of, and ends nothing", function()
     local t <close> = repl()
     t:say("_ = rille.spawn(function() rille.sleep(0.02) error('boom') end)")
