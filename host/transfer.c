@@ -247,6 +247,9 @@ void rille_transfer_release(struct rille_transfer *t) {
   let_go(t);
   /* An easy handle never forgets the errno of a failure. */
   bool spoilt = t->code != CURLE_OK || t->os_error != 0 || rille_http2_spoils(t);
+  /* When it is used again 7.88 frees the headers that it had, and keeps a pointer to the last: a head that
+   * begins with a folded line would be written there. */
+  spoilt = spoilt || t->head.length > 0;
   if (pool->closed || spoilt || pool->idle_count >= IDLE_TRANSFERS) {
     rille_transfer_destroy(t);
     rille_pool_reap(pool);

@@ -66,13 +66,20 @@ void rille_http2_rejoin(struct rille_transfer *t) {
     share(t->pool, SHARED_STREAMS);
 }
 
+/* A part of a head has come: see rille_transfer_release. */
+static bool has_header(const struct rille_transfer *t) {
+  unsigned any = CURLH_HEADER | CURLH_TRAILER | CURLH_CONNECT | CURLH_1XX | CURLH_PSEUDO;
+  return t->hops > 0 || curl_easy_nextheader(t->easy, any, -1, NULL) != NULL;
+}
+
 /* When the server lets go of a connection while another of its streams is aborted, 7.88 may fail a stream
  * that has done nothing, where it would have sent the request again otherwise. */
 bool rille_http2_may_repeat(const struct rille_transfer *t) {
   bool safe = t->shape == RILLE_SHAPE_GET || t->shape == RILLE_SHAPE_HEAD;
-  return t->code == CURLE_HTTP2 && t->end == RILLE_END_NONE && safe && !t->head_done && t->tries < TRIES;
+  return t->code == CURLE_HTTP2 && t->end == RILLE_END_NONE && safe && !has_header(t) &&
+         t->tries < TRIES;
 }
 
 /* One whose connection went on with others keeps its receive buffer, and refuses the size when it is
- * set back by a reset. */
-bool rille_http2_spoils(const struct rille_transfer *t) { return t->seldom && t->http != RILLE_HTTP_1_1; }
+ * set back by a reset; it may also have had a part of a head. */
+bool rille_http2_spoils(const struct rille_transfer *t) { return t->http != RILLE_HTTP_1_1; }

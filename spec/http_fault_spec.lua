@@ -4,6 +4,7 @@ local rille = require "rille"
 local expect = require "spec.helper.expect"
 local http = require "rille.http"
 local process = require "spec.helper.process"
+local script_server = require "spec.helper.script_server"
 
 local failure, has, eventually = expect.caught, expect.has, expect.eventually
 
@@ -195,6 +196,23 @@ describe("rille.http against a server at fault", function()
     local err = failure(client.put, client, base .. "/reset", { body = body })
     assert.is_true(rille.is_error(err, "ECONNRESET"), tostring(err))
     assert.equal("fine", client:get(base .. "/fine"):text())
+  end)
+
+  -- libcurl 7.88 writes such a line behind the last header of its handle, which it has freed.
+  it("refuses a head that begins with a folded line", function()
+    local server = script_server.start()
+    local fine = server:script("fine", script_server.response("", "X: " .. ("y"):rep(100) .. "\r\n"))
+    local folded = server:script("folded",
+      "HTTP/1.1 200 OK\r\n  x: y\r\nX: y\r\nContent-Length: 0\r\n\r\n")
+    local client <close> = http.client()
+    for _ = 1, 50 do
+      assert.equal(200, client:get(fine).status)
+      local err = failure(client.get, client, folded)
+      assert.is_true(rille.is_error(err, "EPROTO"), tostring(err))
+      has(err, "a header is not valid")
+      client:stream(fine):close()
+    end
+    server:close()
   end)
 
   it("leaves no connection behind, whatever the fault was", function()
