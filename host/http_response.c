@@ -151,28 +151,41 @@ static void push_name(lua_State *L, const char *line, const char *colon) {
   luaL_pushresultsize(&b, length);
 }
 
-/* Pushes a headers object: {name, value, name, value ...} in order. A folded line continues a
- * value. */
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+/* Pushes the value that begins at `from`, and goes on in the folded lines at *p. */
+static void push_value(lua_State *L, const char *from, const char *end, const char **p, const char *stop) {
+  if (*p >= stop || !is_blank(**p)) {
+    push_trimmed(L, from, end);
+    return;
+  }
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  push_trimmed(L, from, end);
+  luaL_addvalue(&b);
+  while (*p < stop && is_blank(**p) && next_line(p, stop, &from, &end)) {
+    if (from == end)
+      continue;
+    luaL_addchar(&b, ' ');
+    push_trimmed(L, from, end);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+}
+
+/* Pushes a headers object: {name, value, name, value ...} in order. */
 void rille_response_push_headers(lua_State *L, const char *head, size_t length) {
   const char *p = head, *stop = head + length, *line, *end;
   lua_Integer n = 0;
   lua_newtable(L);
   (void)next_line(&p, stop, &line, &end); /* the status line */
   while (next_line(&p, stop, &line, &end)) {
-    if (n > 0 && line < end && (*line == ' ' || *line == '\t')) {
-      lua_rawgeti(L, -1, n);
-      lua_pushliteral(L, " ");
-      push_trimmed(L, line, end);
-      lua_concat(L, 3);
-      lua_rawseti(L, -2, n);
-      continue;
-    }
-    const char *colon = line < end ? memchr(line, ':', (size_t)(end - line)) : NULL;
+    const char *colon = line < end && !is_blank(*line) ? memchr(line, ':', (size_t)(end - line)) : NULL;
     if (colon == NULL)
       continue;
     push_name(L, line, colon);
     lua_rawseti(L, -2, ++n);
-    push_trimmed(L, colon + 1, end);
+    push_value(L, colon + 1, end, &p, stop);
     lua_rawseti(L, -2, ++n);
   }
   luaL_setmetatable(L, HEADERS);
@@ -215,19 +228,24 @@ static int l_headers_index(lua_State *L) {
     lua_pushcfunction(L, l_headers_all);
     return 1;
   }
-  lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
-  bool found = false;
-  for (lua_Integer i = 1; i < count; i += 2) {
+  lua_Integer count = (lua_Integer)lua_rawlen(L, 1), first = 1;
+  while (first < count && !is_name(L, 1, first, key, length))
+    first += 2;
+  if (first >= count)
+    return 0;
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  lua_rawgeti(L, 1, first + 1);
+  luaL_addvalue(&b);
+  for (lua_Integer i = first + 2; i < count; i += 2) {
     if (!is_name(L, 1, i, key, length))
       continue;
-    if (found)
-      lua_pushliteral(L, ", ");
+    luaL_addstring(&b, ", ");
     lua_rawgeti(L, 1, i + 1);
-    if (found)
-      lua_concat(L, 3);
-    found = true;
+    luaL_addvalue(&b);
   }
-  return found ? 1 : 0;
+  luaL_pushresult(&b);
+  return 1;
 }
 
 /* The step of pairs(headers); its upvalue is the place. */

@@ -198,6 +198,28 @@ describe("rille.http against a server at fault", function()
     assert.equal("fine", client:get(base .. "/fine"):text())
   end)
 
+  it("reads headers in pieces without end, in the room that they need", function()
+    local server = script_server.start()
+    local tail = "Content-Length: 0\r\n\r\n"
+    local folded = server:script("folded",
+      "HTTP/1.1 200 OK\r\nX:  a \r\n" .. (" b\r\n\t \r\n\tc:d \r\n"):rep(3000) .. tail)
+    local repeated = server:script("repeated", "HTTP/1.1 200 OK\r\n" .. ("X: ab\r\n"):rep(9000) .. tail)
+    for url, value in pairs {
+      [folded] = "a" .. (" b c:d"):rep(3000), [repeated] = ("ab, "):rep(8999) .. "ab",
+    } do
+      local res = http.get(url)
+      collectgarbage()
+      collectgarbage("stop")
+      local before = collectgarbage("count")
+      local got = res.headers.X
+      local grown = collectgarbage("count") - before
+      collectgarbage("restart")
+      assert.equal(value, got)
+      assert.is_true(grown < 4096, "it took " .. grown .. " KiB")
+    end
+    server:close()
+  end)
+
   -- libcurl 7.88 writes such a line behind the last header of its handle, which it has freed.
   it("refuses a head that begins with a folded line", function()
     local server = script_server.start()
