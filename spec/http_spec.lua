@@ -327,6 +327,14 @@ describe("rille.http against the host's server", function()
     assert.equal("/end", get("/redirect?code=302&to=/end", { max_redirects = 1 }).path)
   end)
 
+  it("follows a redirect to HTTP alone", function()
+    for _, scheme in ipairs { "ftp", "ftps", "file", "gopher", "dict", "telnet", "smtp", "ws", "data" } do
+      local to = base:gsub("^http", scheme) .. "/x"
+      local err = failure(http.get, base .. "/redirect", { query = { code = 302, to = to }, timeout = 5 })
+      assert.same({ scheme, "EREDIRECT", 302 }, { scheme, err.code, err.status })
+    end
+  end)
+
   it("does not take credentials to another origin", function()
     local other <close> = serve()
     local url = ("%s/redirect?code=307&to=http://127.0.0.1:%d/"):format(base, other.port)
