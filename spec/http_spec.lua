@@ -54,6 +54,16 @@ describe("rille.http against the host's server", function()
     assert.is_nil(res.anything)
   end)
 
+  it("tells what took how long", function()
+    local client <close> = http.client { base_url = base }
+    local first, again = client:get("/").timings, client:get("/").timings
+    assert.is_true(first.name_lookup > 0 and first.connect >= first.name_lookup)
+    assert.is_true(first.first_byte >= first.connect and first.total >= first.first_byte)
+    assert.same({ 0, 0, 0 }, { first.tls, first.redirect, again.connect })
+    local moved = client:get("/redirect?code=302&to=/").timings
+    assert.is_true(moved.redirect > 0 and moved.total > moved.redirect)
+  end)
+
   it("reads headers whatever their case", function()
     local res = http.get(base .. "/")
     assert.equal("application/json", res.headers["Content-Type"]:match("^[^;]+"))
