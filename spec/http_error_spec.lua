@@ -54,6 +54,9 @@ describe("errors of rille.http", function()
     assert.same({ 200, "", 1000 }, { err.status, err.body, err.received })
     err = failed(OK .. "Content-Length: 1000\\r\\n\\r\\nabc", { max_body = 100 })
     assert.same({ "ETOOBIG", 200, "" }, { err.code, err.status, err.body })
+    local limit = 64 * 1024 * 1024 -- by default; one that is as large is cut here
+    assert.equal("ETOOBIG", failed(OK .. ("Content-Length: %d\\r\\n\\r\\n"):format(limit + 1)).code)
+    assert.equal("EPROTO", failed(OK .. ("Content-Length: %d\\r\\n\\r\\n"):format(limit)).code)
   end)
 
   it("count the bytes of a body as they were sent, and show it decoded", function()

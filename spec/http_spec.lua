@@ -332,6 +332,13 @@ describe("rille.http against the host's server", function()
     assert.is_true(rille.is_error(err, "EREDIRECT"))
     assert.equal(302, err.status)
     assert.equal(base .. "/loop", err.url)
+    local hits = 0
+    local circle <close> = serve(function()
+      hits = hits + 1
+      return { status = 302, headers = { location = "/" } }
+    end)
+    assert.is_true(rille.is_error(failure(http.get, circle.url), "EREDIRECT"))
+    assert.equal(1 + 20, hits)
     err = failure(http.get, base .. "/redirect?code=302&to=/end", { max_redirects = 0 })
     assert.is_true(rille.is_error(err, "EREDIRECT"))
     assert.equal("/end", get("/redirect?code=302&to=/end", { max_redirects = 1 }).path)
