@@ -328,7 +328,7 @@ describe("rille.http through a proxy at fault", function()
     for _, name in ipairs { "stall", "stall-head", "no-content" } do
       local url = ("https://%s.invalid/"):format(name)
       assert.equal("total", phase(url, 0.05))
-      assert.equal("connect", phase(url, { connect = 0.05 }))
+      assert.equal("connect", phase(url, { connect = 0.05, total = 5 }))
     end
     assert.equal("idle", phase("http://x.invalid/stall", { idle = 0.05 }))
   end)

@@ -127,7 +127,7 @@ describe("proxies of rille.http", function()
     for _, scheme in ipairs { "http", "https", "socks4", "socks5h" } do
       local _ <close>, address = scripted.start("|") -- it reads, says nothing, and reads on
       local err = expect.caught(http.get, "https://127.0.0.1:1/",
-        { proxy = scheme .. "://me:secret@" .. address, timeout = { connect = 0.05 } })
+        { proxy = scheme .. "://me:secret@" .. address, timeout = { connect = 0.05, total = 5 } })
       assert.same({ "ETIMEDOUT", "connect" }, { err.code, err.phase })
       assert.equal(scheme .. "://me:***@" .. address, err.proxy)
     end
