@@ -242,6 +242,17 @@ describe("rille.http against the host's server", function()
     assert.same({ "été" }, fetch("/text"):lines():take(1):collect())
   end)
 
+  it("escapes a part of a path", function()
+    assert.equal("/mr.%20mime%2F%C3%A9%3F", get("/" .. http.escape("mr. mime/\xc3\xa9?")).target)
+    assert.equal("25", http.escape(25.0))
+    assert.equal("A-z0._~", http.escape("A-z0._~"))
+    assert.error_matches(function() http.escape(nil) end, "bad argument #1 to 'escape'")
+  end)
+
+  it("says how a function of the module is called", function()
+    assert.error_matches(function() http:get(base) end, "called with '.'", 1, true)
+  end)
+
   it("refuses methods that are called without a colon", function()
     local client <close> = http.client()
     local res = client:get(base)

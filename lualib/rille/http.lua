@@ -344,6 +344,17 @@ function http.download(url, path, options)
   return require("rille.http.download")(shared or shared_client(), url, path, options)
 end
 
+--- Percent-encodes a text, so that it is one part of a URL's path, whatever it has: all but letters, digits
+--- and "-._~" (RFC 3986, 2.3).
+---@param text string|number
+---@return string
+function http.escape(text)
+  if type(text) ~= "string" and type(text) ~= "number" then
+    misuse("bad argument #1 to 'escape' (string expected, got %s)", type(text))
+  end
+  return http_request.escape(text)
+end
+
 --- Starts a server: see rille.server.
 ---@param ... any
 ---@return rille.http.Server

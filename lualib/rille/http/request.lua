@@ -87,14 +87,16 @@ end
 
 -- Query and form
 
-local function escape(byte) return ("%%%02X"):format(byte:byte()) end
+local function escape_byte(byte) return ("%%%02X"):format(byte:byte()) end
+
+local function escape(value) return (text_of(value):gsub("[^A-Za-z0-9%-._~]", escape_byte)) end
 
 local function encode(value, option)
   local kind = type(value)
   if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
     misuse("bad option '%s' (cannot encode a %s)", option, kind)
   end
-  return (text_of(value):gsub("[^A-Za-z0-9%-._~]", escape))
+  return escape(value)
 end
 
 -- "a=1&b=x%20y"
@@ -182,11 +184,12 @@ end
 local function encode_url(url)
   local origin, rest = url:match("^(%a[%w+.-]*://[^/?#]*)(.*)$")
   if not origin then return url end
-  return origin .. rest:gsub("[ \x80-\xff]", escape)
+  return origin .. rest:gsub("[ \x80-\xff]", escape_byte)
 end
 
 local http_request = {
   text_of = text_of, -- a number as it is sent
+  escape = escape, -- a value as it is written in a URL
 }
 
 --- The headers that a client gives its requests.
@@ -209,7 +212,11 @@ function http_request.query(query) return encode_fields(query, "query") end
 ---@param url string
 ---@return string
 function http_request.url(client, url)
-  if type(url) ~= "string" then misuse("bad URL (string expected, got %s)", type(url)) end
+  if type(url) ~= "string" then
+    local is_module = url == package.loaded["rille.http"]
+    misuse("bad URL (string expected, got %s%s)", type(url),
+      is_module and "; the functions of rille.http are called with '.'" or "")
+  end
   url = join_url(client.base, url)
   return url:find("[ \x80-\xff]") and encode_url(url) or url
 end
