@@ -5,25 +5,9 @@
 -- Owner:  nothing is kept.
 -- Errors: none.
 
-local LIMIT = 2
+local distance = require "rille.edit_distance"
 
---- How many changes make one text of the other.
-local function distance(a, b)
-  local before, row = {}, {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local last = before
-    before, row = row, { [0] = i }
-    for j = 1, #b do
-      local same = a:byte(i) == b:byte(j)
-      row[j] = math.min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (same and 0 or 1))
-      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
-        row[j] = math.min(row[j], last[j - 2] + 1)
-      end
-    end
-  end
-  return row[#b]
-end
+local LIMIT = 2
 
 --- The modules of lualib that scripts use; the others of rille are its own.
 local PUBLIC = { rille = true, cjson = true }
