@@ -37,7 +37,8 @@ static void drain(struct rille_pool *pool) {
     CURLcode code = message->data.result;
     if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t) != CURLE_OK || t == NULL)
       continue;
-    t->code = code;
+    bool answered = t->send != NULL && t->send->answered; /* what the sending has failed with is no matter */
+    t->code = answered ? CURLE_OK : code;
     if (!rille_transfer_again(t))
       rille_transfer_finish(t, rille_receive_judge(t));
   }

@@ -154,6 +154,8 @@ static bool end_head(struct rille_transfer *t) {
   t->coded = !bare && t->decompress && rille_codings_apply(&t->codings);
   if (t->coded && !begin_decoding(t))
     return false;
+  if (bare || t->length == 0)
+    rille_send_on_answer(t);
   return await_body(t, !bare && t->length > 0 ? (uint64_t)t->length : 0);
 }
 
@@ -347,12 +349,8 @@ bool rille_receive_catch_up(struct rille_transfer *t) {
 
 /* --- libcurl's callback, and the end --- */
 
-size_t rille_receive_on_body(char *data, size_t one, size_t length, void *user) {
-  struct rille_transfer *t = user;
-  length *= one;
-  refuse(t);
-  if (t->streamed)
-    return on_stream(t, data, length);
+/* A piece of a body that is kept until all of it is here. */
+static size_t on_whole(struct rille_transfer *t, const char *data, size_t length) {
   rille_time_touch_idle(t);
   t->received += (int64_t)length;
   bool ok;
@@ -363,6 +361,16 @@ size_t rille_receive_on_body(char *data, size_t one, size_t length, void *user) 
   else
     ok = rille_buffer_append(&t->body, data, length);
   return ok ? length : (length == 0 ? 1 : 0);
+}
+
+size_t rille_receive_on_body(char *data, size_t one, size_t length, void *user) {
+  struct rille_transfer *t = user;
+  length *= one;
+  refuse(t);
+  size_t taken = t->streamed ? on_stream(t, data, length) : on_whole(t, data, length);
+  if (taken == length && t->received == t->length)
+    rille_send_on_answer(t);
+  return taken;
 }
 
 /* libcurl takes a head without its last line, or half of a compressed body, for a success. What is

@@ -163,6 +163,22 @@ static bool is_challenge(const struct rille_transfer *t) {
   return t->send->round == 0 || ((t->status == 401 || t->status == 407) && all);
 }
 
+/* Has libcurl less than all of the body on its way? */
+static bool is_sending(const struct rille_transfer *t) {
+  const struct rille_send *s = t->send;
+  curl_off_t gone = 0;
+  (void)curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &gone);
+  return !s->finished || waiting(s) > 0 || gone < s->sent;
+}
+
+void rille_send_on_answer(struct rille_transfer *t) {
+  struct rille_send *s = t->send;
+  if (s == NULL || s->over || t->version < 20 || t->status >= 300 || !is_sending(t))
+    return;
+  s->answered = true;
+  rille_pool_note_sent(t);
+}
+
 /* A transfer whose head is in and that waits for nothing to read, though its body is not paused, has
  * read all of it. HTTP/1 only: the streams of a connection share a socket. */
 void rille_send_on_interest(struct rille_transfer *t, int what) {

@@ -531,14 +531,14 @@ describe("a request body that comes bit by bit", function()
 
   it("does not count as idle while nobody reads the response", function()
     local res <close> = http.stream(base .. "/echo", {
-      method = "POST", timeout = { idle = 0.05 }, body = items(400, BLOCK, function() rille.sleep(0) end),
+      method = "POST", timeout = { idle = 0.3 }, body = items(400, BLOCK, function() rille.sleep(0) end),
     })
     local size, before = 0, -1
     for piece in res:chunks() do
       size = size + #piece
       while size == #piece and before ~= log.taken do -- until all is full
         before = log.taken
-        for _ = 1, 5 do rille.sleep(0.02) end
+        for _ = 1, 10 do rille.sleep(0.04) end
       end
     end
     assert.equal(400 * #BLOCK, size)
@@ -658,7 +658,11 @@ describe("a request body that comes bit by bit", function()
       ca = authority.new()
       local directives = ("location / { proxy_pass %s; proxy_http_version 1.1; proxy_request_buffering off; "
         .. "client_max_body_size 0; }"):format(base)
-      front = nginx.start(function() end, { servers = { { tls = ca.localhost, text = directives } } })
+      front = nginx.start(function() end, { servers = {
+        { tls = ca.localhost, text = directives },
+        { tls = ca.localhost, http2 = true, text = "location /text { return 200 enough; } "
+          .. "location /none { return 204; } location /echo { client_max_body_size 0; } " },
+      } })
       secure = front.urls[1]
     end)
 
@@ -685,6 +689,22 @@ describe("a request body that comes bit by bit", function()
     it("ends with an early response", function()
       assert.equal(413, post_secure("/refuse", items(10, "abc", stuck_after(2))).status)
       assert.equal(log.taken > 0 and 1 or 0, log.closed)
+    end)
+
+    it("ends with an early response over HTTP/2", function()
+      local function posted(n)
+        return { http_version = "auto", tls = { ca = ca.ca }, body = items(n, BLOCK, stuck_after(5)) }
+      end
+      for _, n in ipairs { 5, 10 } do -- the body ends, but there is no room for all of it; or waits
+        local url = front.urls[2]
+        assert.equal("enough", http.post(url .. "/text", posted(n)):text())
+        assert.equal(204, http.post(url .. "/none", posted(n)).status)
+        local streamed = posted(n)
+        streamed.method = "POST"
+        local res <close> = http.stream(url .. "/text", streamed)
+        assert.equal("2", res.http_version)
+        assert.equal("enough", res:text())
+      end
     end)
 
     it("fails and is cancelled as without", function()
