@@ -215,7 +215,7 @@ describe("rille.json.lines", function()
       { 1, nil, "#1 to 'lines' (expected a stream, a generator function, an iterator function or a list, "
         .. "got number)" },
       { {}, 5, "#2 to 'lines' (table expected, got number)" },
-      { {}, { max = 1 }, "#2 to 'lines' (unknown option 'max')" },
+      { {}, { max = 1 }, "#2 to 'lines' (unknown option 'max', did you mean 'max_line'?)" },
       { {}, { max_line = 0 }, "#2 to 'lines' (bad option 'max_line' (an integer >= 1 expected, got 0))" },
     }) do
       local place
