@@ -1,10 +1,10 @@
 /* cookie_jar.h -- the cookies of a client, in memory or in a file. No Lua.
- * Model:  libcurl's cookie engine (RFC 6265, public suffixes by libpsl), in a share handle that the easy handles
- *         of the pools of one client use. The file has Netscape's format, as curl and wget have it; it is read when the jar
- *         is opened, and written when it is saved, to a temporary file that takes its place. A file that is not
- *         there is empty; session cookies are kept in it as well.
- * Owner:  who opens a jar frees it, and so does who keeps it, after their easy handles that use it are gone; the
- *         last of them ends it.
+ * Model:  libcurl's cookie engine (RFC 6265, public suffixes by libpsl), in a share handle that the easy
+ *         handles of the pools of one client use. The file has Netscape's format, as curl and wget have it;
+ *         it is read when the jar is opened, and written when it is saved, to a temporary file that takes
+ *         its place. A file that is not there is empty; session cookies are kept in it as well.
+ * Owner:  who opens a jar frees it, and so does who keeps it, after their easy handles that use it are gone;
+ *         the last of them ends it.
  * Errors: libuv statuses. A file that has anything but cookies is refused: it would be overwritten. */
 #ifndef RILLE_COOKIE_JAR_H
 #define RILLE_COOKIE_JAR_H

@@ -1,9 +1,9 @@
 /* decode.h -- decoding of bodies by their content codings, that knows whether the data was complete.
- * Model:  the codings of a body are collected from its head; a decoder has a layer for each (layer.h), is fed
- *         what was sent and writes into the caller's memory, piece by piece. What passes between two layers
- *         is bounded: a layer that has taken much more than it gives is corrupt, so that what small input can
- *         make the decoder do is bounded by what its caller takes.
- *         libcurl's own decoder reports a truncated body as a success, hence this one.
+ * Model:  the codings of a body are collected from its head; a decoder has a layer for each
+ *         (decode_layer.h), is fed what was sent and writes into the caller's memory, piece by piece. What
+ *         passes between two layers is bounded: a layer that has taken much more than it gives is corrupt,
+ *         so that what small input can make the decoder do is bounded by what its caller takes.
+ *           libcurl's own decoder reports a truncated body as a success, hence this one.
  * Owner:  whoever made the decoder frees it; it keeps nothing that it is fed.
  * Errors: as the status of a step; a decoder that failed stays failed until it begins anew. */
 #ifndef RILLE_DECODE_H

@@ -220,8 +220,8 @@ static int l_pool(lua_State *L) {
   return 1;
 }
 
-/* pool:close(): ends what is in flight, then saves the cookies. The box keeps the pool: results are still to be
- * fetched. */
+/* pool:close(): ends what is in flight, then saves the cookies. The box keeps the pool: results are still to
+ * be fetched. */
 static int l_close(lua_State *L) {
   struct rille_pool **box = luaL_checkudata(L, 1, POOL);
   int status = *box != NULL ? close_pool(*box) : 0;

@@ -21,7 +21,9 @@ enum { PIN_LENGTH = 44 }; /* of a SHA-256 in base64 */
 
 static const char PIN_PREFIX[] = "sha256//";
 
-const char *rille_access_string(lua_State *L, int t, const char *name) {
+/* A string of the options at `t`, without control characters; NULL if it is not there. It stays on the
+ * stack. */
+static const char *check_string(lua_State *L, int t, const char *name) {
   size_t length;
   const char *s = rille_field_string(L, t, name, &length);
   for (size_t i = 0; s != NULL && i < length; i++)
@@ -41,9 +43,9 @@ static bool push_table(lua_State *L, int t, const char *name) {
 /* --- who it says it is --- */
 
 static void check_auth(lua_State *L, int t, struct rille_access *a) {
-  a->user = rille_access_string(L, t, "user");
-  a->password = rille_access_string(L, t, "password");
-  const char *scheme = rille_access_string(L, t, "scheme");
+  a->user = check_string(L, t, "user");
+  a->password = check_string(L, t, "password");
+  const char *scheme = check_string(L, t, "scheme");
   if (a->user == NULL)
     (void)rille_error(L, "bad option 'auth' (no 'user')");
   if (a->password == NULL)
@@ -64,7 +66,7 @@ static void check_netrc(lua_State *L, int t, struct rille_access *a) {
     a->netrc = wanted ? "" : NULL;
   } else {
     lua_pop(L, 1);
-    a->netrc = rille_access_string(L, t, "netrc");
+    a->netrc = check_string(L, t, "netrc");
     if (a->netrc[0] == '\0')
       (void)rille_error(L, "bad option 'netrc' (empty)");
     if (access(a->netrc, R_OK) != 0) {
@@ -96,12 +98,12 @@ static void check_pin(lua_State *L, const char *pin) {
 
 static void check_tls(lua_State *L, int t, struct rille_access *a) {
   a->insecure = rille_field_boolean(L, t, "insecure", false);
-  a->ca = rille_access_string(L, t, "ca");
-  a->cert = rille_access_string(L, t, "cert");
-  a->key = rille_access_string(L, t, "key");
-  a->key_password = rille_access_string(L, t, "key_password");
-  a->pin = rille_access_string(L, t, "pin");
-  const char *version = rille_access_string(L, t, "min_version");
+  a->ca = check_string(L, t, "ca");
+  a->cert = check_string(L, t, "cert");
+  a->key = check_string(L, t, "key");
+  a->key_password = check_string(L, t, "key_password");
+  a->pin = check_string(L, t, "pin");
+  const char *version = check_string(L, t, "min_version");
   a->tls13 = version != NULL && strcmp(version, "1.3") == 0;
   if (version != NULL && !a->tls13 && strcmp(version, "1.2") != 0)
     (void)rille_error(L, "bad option 'tls.min_version' ('1.2' or '1.3' expected)");
@@ -175,17 +177,18 @@ static const char *check_resolve(lua_State *L, int t) {
 /* --- all of it --- */
 
 void rille_access_check(lua_State *L, int t, struct rille_access *a) {
+  a->user_agent = check_string(L, t, "user_agent");
   if (push_table(L, t, "auth"))
     check_auth(L, lua_gettop(L), a);
-  a->bearer = rille_access_string(L, t, "bearer");
+  a->bearer = check_string(L, t, "bearer");
   if (a->bearer != NULL && a->user != NULL)
     (void)rille_error(L, "bad options ('auth' and 'bearer')");
   check_netrc(L, t, a);
   if (push_table(L, t, "tls"))
     check_tls(L, lua_gettop(L), a);
-  a->proxy = rille_access_string(L, t, "proxy");
+  a->proxy = check_string(L, t, "proxy");
   check_proxy(L, a->proxy);
-  a->unix_socket = rille_access_string(L, t, "unix_socket");
+  a->unix_socket = check_string(L, t, "unix_socket");
   a->resolve = check_resolve(L, t);
   a->block_private = rille_field_boolean(L, t, "block_private", false);
   if (a->block_private && a->proxy != NULL && a->proxy[0] != '\0')

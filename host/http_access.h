@@ -1,7 +1,8 @@
-/* http_access.h -- by which way a request goes, whom it trusts and who it says it is, read from Lua. A part of
- * http_options.c.
- * Model:  fills a struct rille_access (transfer_access.h) from the table of options. What would not be safe is
- *         refused here: a private address cannot be kept out of what a proxy or a Unix socket leads to.
+/* http_access.h -- by which way a request goes, whom it trusts and who it says it is, read from Lua. A
+ * part of http_options.c.
+ * Model:  fills a struct rille_access (transfer_access.h) from the table of options. What would not be
+ *         safe is refused here: a private address cannot be kept out of what a proxy or a Unix socket leads
+ *         to.
  * Owner:  the strings stay on the stack of L.
  * Errors: misuse raises a string that blames the script's line; a file that cannot be read raises an error
  *         object. */
@@ -11,9 +12,6 @@
 #include <lua.h>
 
 #include "transfer_access.h"
-
-/* A string of the options at `t`, without control characters; NULL if it is not there. It stays on the stack. */
-const char *rille_access_string(lua_State *L, int t, const char *name);
 
 /* Reads the options at index `t`. What it borrows is left on the stack. */
 void rille_access_check(lua_State *L, int t, struct rille_access *access);

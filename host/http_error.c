@@ -9,10 +9,10 @@
 #include <strings.h>
 
 #include "fault.h"
-#include "http_proxy.h"
 #include "http_response.h"
+#include "transfer_proxy.h"
 
-enum { EXCERPT = 80 }; /* of the body, as http_fault.lua has it */
+enum { EXCERPT = 80 }; /* of the body, as lualib/rille/http/fault.lua has it */
 
 /* What is known of a failure before it becomes a table. */
 struct failure {
@@ -32,11 +32,11 @@ struct entry {
   const char *text;
 };
 
-/* Results of libcurl whose meaning does not depend on anything else. Those of by_case and of http_proxy.c are
- * not here, nor those that cannot occur, since they are of other protocols or of options that are not used:
+/* Results of libcurl whose meaning does not depend on anything else. Those of by_case and transfer_proxy.c
+ * are not here, nor those that cannot occur: they are of other protocols or of options that are not used,
  * CURLE_REMOTE_ACCESS_DENIED CURLE_FTP_ACCEPT_FAILED CURLE_FTP_WEIRD_PASS_REPLY CURLE_FTP_ACCEPT_TIMEOUT
  * CURLE_FTP_WEIRD_PASV_REPLY CURLE_FTP_WEIRD_227_FORMAT CURLE_FTP_CANT_GET_HOST CURLE_FTP_COULDNT_SET_TYPE
- * CURLE_FTP_COULDNT_RETR_FILE CURLE_QUOTE_ERROR CURLE_HTTP_RETURNED_ERROR CURLE_UPLOAD_FAILED
+ * CURLE_FTP_COULDNT_RETR_FILE CURLE_QUOTE_ERROR CURLE_HTTP_RETURNED_ERROR
  * CURLE_FTP_PORT_FAILED CURLE_FTP_COULDNT_USE_REST CURLE_RANGE_ERROR CURLE_HTTP_POST_ERROR
  * CURLE_BAD_DOWNLOAD_RESUME CURLE_FILE_COULDNT_READ_FILE CURLE_LDAP_CANNOT_BIND CURLE_LDAP_SEARCH_FAILED
  * CURLE_FUNCTION_NOT_FOUND CURLE_INTERFACE_FAILED CURLE_FILESIZE_EXCEEDED CURLE_LOGIN_DENIED
@@ -104,7 +104,8 @@ static const struct entry ends[] = {
     {RILLE_END_SEND_LONG, "ELENGTH", "the request's body is longer than its length"},
     {RILLE_END_UPLOAD, "ECANCELED", "the request's body was given up"},
     {RILLE_END_UNANSWERED, "EPROTO",
-     "the kept connection was closed before the response: the request may have arrived, and is not sent again"},
+     "the kept connection was closed before the response: the request may have arrived, and is not sent "
+     "again"},
     {RILLE_END_CLOSED, "ECANCELED", "the client was closed"},
 };
 

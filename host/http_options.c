@@ -135,15 +135,14 @@ void rille_request_check_options(lua_State *L, struct rille_transfer_request *r)
   r->max_body = (uint64_t)rille_field_integer(L, RILLE_REQUEST_OPTIONS, "max_body",
                                               (lua_Integer)r->max_body, 0, INT64_MAX / 4);
   r->decompress = rille_field_boolean(L, RILLE_REQUEST_OPTIONS, "decompress", true);
-  r->user_agent = rille_access_string(L, RILLE_REQUEST_OPTIONS, "user_agent");
   rille_access_check(L, RILLE_REQUEST_OPTIONS, &r->access);
 }
 
 void rille_request_check(lua_State *L, struct rille_transfer_request *r) {
-  *r = (struct rille_transfer_request){.connect_timeout = 10000,
-                              .max_redirects = 20,
-                              .max_body = DEFAULT_MAX_BODY,
-                              .decompress = true};
+  *r = (struct rille_transfer_request){.connect_timeout = RILLE_CONNECT_TIMEOUT,
+                                       .max_redirects = RILLE_REDIRECTS,
+                                       .max_body = DEFAULT_MAX_BODY,
+                                       .decompress = true};
   r->method = check_method(L);
   r->url = check_url(L, r->method);
   r->send = rille_upload_body(L, RILLE_REQUEST_BODY);
@@ -151,7 +150,7 @@ void rille_request_check(lua_State *L, struct rille_transfer_request *r) {
     r->body = luaL_optlstring(L, RILLE_REQUEST_BODY, NULL, &r->body_length);
   bool none = r->body == NULL && r->send == NULL;
   if (none && (strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0 ||
-                          strcmp(r->method, "PATCH") == 0))
+               strcmp(r->method, "PATCH") == 0))
     r->body = ""; /* these say that there is nothing: Content-Length: 0 */
   else if (!none && strcmp(r->method, "HEAD") == 0)
     (void)rille_error(L, "a HEAD request cannot have a body");

@@ -13,8 +13,8 @@
 /* Registers the classes and pushes the table of response methods, to which Lua may add. */
 void rille_response_open(lua_State *L);
 
-/* Pushes the response of a transfer that ended well, or the head of a streamed one. `method` and `url` are stack indexes of
- * strings. */
+/* Pushes the response of a transfer that ended well, or the head of a streamed one. `method` and `url` are
+ * stack indexes of strings. */
 void rille_response_push(lua_State *L, const struct rille_transfer *t, int method, int url);
 
 /* Pushes the headers object of a head, which may not be complete. */

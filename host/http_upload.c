@@ -102,8 +102,8 @@ static int await_finish(lua_State *L, struct rille_op *op) {
   return 1;
 }
 
-/* upload:write(round, piece, at) -> at, sent: writes of the piece, from `at` on, what there is room for, which
- * it waits for; nil: nothing more of this round is wanted */
+/* upload:write(round, piece, at) -> at, sent: writes of the piece, from `at` on, what there is room for,
+ * which it waits for; nil: nothing more of this round is wanted */
 static int l_write(lua_State *L) {
   struct upload *u = check_upload(L);
   (void)luaL_checkstring(L, 3);
@@ -143,7 +143,8 @@ static int l_finish(lua_State *L) {
   return 0;
 }
 
-/* upload:sent(round, seen) -> sent: waits until it is another number of bytes than seen; nil: it will not be */
+/* upload:sent(round, seen) -> sent: waits until it is another number of bytes than seen; nil: it will not
+ * be */
 static int l_sent(lua_State *L) {
   struct upload *u = check_upload(L);
   (void)luaL_checkinteger(L, 3);

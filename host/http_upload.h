@@ -11,8 +11,8 @@
 
 #include "transfer.h"
 
-/* Registers the class, and sets in the table on top "upload", the function that makes one, and "boundary", which
- * makes the boundary of a multipart body. */
+/* Registers the class, and sets in the table on top "upload", the function that makes one, and "boundary",
+ * which makes the boundary of a multipart body. */
 void rille_upload_open(lua_State *L);
 
 /* The body of the upload at `index`, for one request; NULL if the value is something else. */
@@ -21,8 +21,8 @@ struct rille_send *rille_upload_body(lua_State *L, int index);
 /* on_sent of a pool. */
 void rille_upload_on_sent(struct rille_send *send);
 
-/* The transfer t ended because the source of the upload at `index` failed: pushes that error, to be raised with
- * rille_fiber_pass_error. False: it ended for another reason. */
+/* The transfer t ended because the source of the upload at `index` failed: pushes that error, to be raised
+ * with rille_fiber_pass_error. False: it ended for another reason. */
 bool rille_upload_push_error(lua_State *L, const struct rille_transfer *t, int index);
 
 #endif

@@ -4,7 +4,7 @@
  *         sets up the easy handle, with transfer_access.c (ways, TLS, credentials), transfer_cookie.c (a
  *         request's own Cookie) and transfer_http2.c (who shares a connection). transfer_send.c has the
  *         body of the request, transfer_receive.c the response; transfer_stream.c goes on with what has
- *         paused.
+ *         paused; transfer_proxy.c tells whether a proxy is to blame.
  * Owner:  the pool owns transfers.
  * Errors: kept in the transfer. A fault found in a libcurl callback is stored in t->end, and the
  *         callback makes libcurl fail. */
@@ -135,8 +135,8 @@ void rille_transfer_fail(struct rille_transfer *t, enum rille_transfer_end end) 
 
 /* --- starting --- */
 
-/* libcurl sends any request again when a kept connection ends without an answer. One that is not idempotent may
- * have been carried out (RFC 9110, 9.2.2). */
+/* libcurl sends any request again when a kept connection ends without an answer. One that is not idempotent
+ * may have been carried out (RFC 9110, 9.2.2). */
 static bool may_send(struct rille_transfer *t) {
   bool ok = t->idempotent || !t->unanswered;
   if (!ok && t->end == RILLE_END_NONE)

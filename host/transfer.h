@@ -88,6 +88,9 @@ enum rille_http_version {
   RILLE_HTTP_2     /* that, and without TLS HTTP/2 without asking */
 };
 
+/* What most requests have: they find it set. */
+enum { RILLE_CONNECT_TIMEOUT = 10000, RILLE_REDIRECTS = 20 };
+
 struct rille_transfer_request {
   const char *method;
   const char *url;
@@ -101,7 +104,6 @@ struct rille_transfer_request {
   uint64_t max_body;
   bool decompress;
   bool stream; /* the body is read as it comes; max_body is not looked at */
-  const char *user_agent; /* NULL: ours */
   struct rille_access access;
 };
 
@@ -127,52 +129,55 @@ struct rille_transfer {
   bool streamed;    /* its body is read as it comes */
   bool head_done;   /* of a streamed one: the head is in, and no redirect will follow */
   struct rille_send *send; /* its request's body, until that is over; NULL: none that comes bit by bit */
+  char refused[46]; /* the private address that it was refused; "": none */
   /* Private to transfer.c and its parts. */
   CURL *easy;
+  struct rille_sockets *sockets;    /* the pool's */
+  struct rille_jar *jar;            /* the pool's cookies, or NULL */
+  enum rille_http_version http;     /* the pool's */
+  bool added;                       /* in the multi handle */
+  uint8_t tries;                    /* how often it was sent again */
+  /* As set on the easy handle. */
+  enum rille_transfer_shape shape;
+  long connect_timeout, max_redirects;
+  bool seldom;                      /* there are options that are seldom set */
+  bool is_plain;                    /* there is no header list */
+  bool waits;                       /* for a connection to share */
+  bool once;                        /* its connection is of no use to others */
   struct rille_buffer lines;        /* text of request headers */
   struct curl_slist *nodes;         /* their list */
   uint32_t node_count, node_size;
   int32_t type_node;                /* which of them is the content type, -1: none */
-  struct rille_decoder *decoder;    /* NULL: none was needed so far */
+  struct rille_buffer cookie;       /* a Cookie header of its own beside the jar's, with '\0' */
+  struct curl_slist *connect_to;    /* addresses of its own; libcurl borrows the list */
+  struct rille_buffer proxy;        /* its URL, with '\0'; empty: not given */
+  /* Of the request. */
   uint64_t max_body;
-  int64_t length;                   /* Content-Length, -1: none */
-  size_t head_total;                /* bytes of heads, the interim ones of this response included */
+  uint64_t body_length;
+  bool decompress;
+  bool own_expect;                  /* the caller gave an Expect header */
+  bool own_accept;                  /* the caller gave an Accept-Encoding header */
+  bool guarded;                     /* private addresses are refused */
+  bool idempotent;                  /* it may be sent again without an answer */
+  bool unanswered;                  /* it was sent, and nothing has come */
+  /* Time and connection. */
+  uint64_t started;                 /* the loop's milliseconds */
   double total_at, idle_at;         /* ms; 0: none */
   long idle_ms;
   curl_off_t moved;                 /* bytes moved when last seen */
-  long connect_timeout, max_redirects; /* as set on the easy handle */
-  enum rille_http_version http;     /* the pool's */
-  enum rille_transfer_shape shape;
-  struct rille_codings codings;     /* of the last response */
-  bool seldom;                      /* seldom options are set on the easy handle */
-  bool is_plain;                    /* no header list is set on the easy handle */
-  bool added;                       /* in the multi handle */
-  bool decompress;
-  bool coded;                       /* its body is to be decoded */
-  bool own_expect;                  /* the caller gave an Expect header */
-  bool own_accept;                  /* the caller gave an Accept-Encoding header */
-  bool apart;                       /* counted in the pool's `apart` */
-  bool waits;                       /* as set on the easy handle: for a connection to share */
-  bool once;                        /* and: its connection is of no use to others */
-  uint8_t tries;                    /* how often it was sent again */
-  bool rests;                       /* libcurl wants nothing of its socket: it pauses, or has none */
   int fd;                           /* the socket that was last asked about for it, -1: none */
-  uint64_t started;                 /* the loop's milliseconds */
-  uint64_t body_length;             /* of the request */
-  /* Of a request with access of its own. */
-  struct rille_sockets *sockets;    /* the pool's */
-  struct curl_slist *connect_to;    /* libcurl borrows it */
-  struct rille_buffer proxy;        /* its URL, with '\0'; empty: not given */
-  char refused[46];                 /* the private address; "": none was refused */
-  struct rille_jar *jar;            /* the pool's cookies, or NULL */
-  struct rille_buffer cookie;       /* a Cookie header of its own beside them, with '\0' */
-  size_t location_at, location_length; /* of the last response, in its head */
-  bool guarded;                     /* private addresses are refused */
+  bool rests;                       /* libcurl wants nothing of its socket: it pauses, or has none */
+  bool apart;                       /* counted in the pool's `apart` */
+  /* Of the last response. */
+  int64_t length;                   /* Content-Length, -1: none */
+  size_t head_total;                /* bytes of heads, its interim ones included */
+  size_t location_at, location_length; /* in its head */
+  struct rille_codings codings;
+  struct rille_decoder *decoder;    /* NULL: none was needed so far */
+  bool coded;                       /* its body is to be decoded */
   bool challenged;                  /* libcurl will answer a 401 */
-  bool closing;                     /* the last response says that the connection will be closed */
-  bool idempotent;                  /* it may be sent again without an answer */
-  bool unanswered;                  /* it was sent, and nothing has come */
-  bool last_head;                   /* the head of the last response is in */
+  bool closing;                     /* it says that the connection will be closed */
+  bool last_head;                   /* its head is in, and no other response will follow */
   /* Of a streamed transfer. */
   struct list news;                 /* in the pool's list of those that on_head and on_data tell of */
   struct rille_buffer rest;         /* a compressed piece that is not all decoded */

@@ -1,9 +1,9 @@
 /* transfer_access.h -- by which way a request goes, whom it trusts and who it says it is. A part of
  * transfer.c.
  * Model:  proxy, Unix socket, addresses instead of names; TLS; credentials. They are set on the easy handle
- *         of a request that has them, which is then reset (t->seldom). libcurl uses a connection again only for
- *         a request with the same. A guarded transfer refuses private addresses when a socket is opened and,
- *         since somebody else may have opened it, before a request is sent on it.
+ *         of a request that has them, which is then reset (t->seldom). libcurl uses a connection again only
+ *         for a request with the same. A guarded transfer refuses private addresses when a socket is opened
+ *         and, since somebody else may have opened it, before a request is sent on it.
  * Owner:  a request borrows its strings; libcurl copies them. The list of addresses is the transfer's.
  * Errors: CURLcodes. What was refused is in t->refused. */
 #ifndef RILLE_TRANSFER_ACCESS_H
@@ -18,6 +18,7 @@ struct rille_transfer;
 
 /* NULL and false leave what all requests share. */
 struct rille_access {
+  const char *user_agent;
   const char *user;
   const char *password;
   bool digest;

@@ -10,8 +10,6 @@
 #include "transfer_http2.h"
 #include "transfer_receive.h"
 
-enum { DEFAULT_CONNECT_TIMEOUT = 10000, DEFAULT_REDIRECTS = 20 };
-
 /* --- setting up a request --- */
 
 static bool set_callbacks(struct rille_transfer *t) {
@@ -33,8 +31,8 @@ bool rille_options_base(struct rille_transfer *t) {
   t->shape = RILLE_SHAPE_NEW;
   t->seldom = false;
   t->is_plain = true;
-  t->connect_timeout = DEFAULT_CONNECT_TIMEOUT;
-  t->max_redirects = DEFAULT_REDIRECTS;
+  t->connect_timeout = RILLE_CONNECT_TIMEOUT;
+  t->max_redirects = RILLE_REDIRECTS;
   return set_callbacks(t) && rille_access_base(t) == CURLE_OK && rille_http2_base(t) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
@@ -45,20 +43,6 @@ bool rille_options_base(struct rille_transfer *t) {
          curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_MAXREDIRS, t->max_redirects) == CURLE_OK;
-}
-
-static CURLcode set_string(struct rille_transfer *t, CURLoption option, const char *value) {
-  if (value == NULL)
-    return CURLE_OK;
-  t->seldom = true;
-  return curl_easy_setopt(t->easy, option, value);
-}
-
-static CURLcode set_seldom(struct rille_transfer *t, const struct rille_transfer_request *r) {
-  CURLcode code = rille_access_set(t, &r->access);
-  if (code == CURLE_OK)
-    code = set_string(t, CURLOPT_USERAGENT, r->user_agent);
-  return code != CURLE_OK ? code : rille_cookie_set(t);
 }
 
 static bool has_body(const struct rille_transfer_request *r) { return r->body != NULL || r->send != NULL; }
@@ -187,7 +171,9 @@ static CURLcode set_headers(struct rille_transfer *t, const struct rille_transfe
 }
 
 CURLcode rille_options_set(struct rille_transfer *t, const struct rille_transfer_request *r) {
-  CURLcode code = set_seldom(t, r);
+  CURLcode code = rille_access_set(t, &r->access);
+  if (code == CURLE_OK)
+    code = rille_cookie_set(t);
   if (code == CURLE_OK)
     code = rille_http2_set(t, r);
   if (code == CURLE_OK)

@@ -180,7 +180,7 @@ describe("errors of rille.http", function()
   -- libcurl's own list: each of its results has a code here, or cannot occur.
   it("have a code for each result of libcurl", function()
     local header = process.run({ "sh", "-c", "echo '#include <curl/curl.h>' | gcc -E -P -" }).stdout
-    local known = contents("host/http_error.c") .. contents("host/http_proxy.c")
+    local known = contents("host/http_error.c") .. contents("host/transfer_proxy.c")
     local count = 0
     for name in header:match("typedef enum {([^}]*)} CURLcode;"):gmatch("CURLE_[%w_]+") do
       if not name:find("OBSOLETE") then

@@ -1,7 +1,7 @@
-/* http_proxy.c -- whether a transfer failed because of its proxy. The model is told in http_proxy.h.
+/* transfer_proxy.c -- whether a transfer failed because of its proxy. The model is told in transfer_proxy.h.
  * Owner:  as told there.
  * Errors: none. */
-#include "http_proxy.h"
+#include "transfer_proxy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -123,8 +123,8 @@ static bool is_refused(const struct rille_transfer *t, long *status) {
   return false;
 }
 
-/* Results of a connection that broke or stood still, or of TLS with the proxy. Of what comes behind a SOCKS proxy
- * libcurl tells nothing; that it takes too long to connect is told with the proxy. */
+/* Results of a connection that broke or stood still, or of TLS with the proxy. Of what comes behind a SOCKS
+ * proxy libcurl tells nothing; that it takes too long to connect is told with the proxy. */
 static bool is_break(CURLcode code, const char *proxy) {
   bool tls = code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION;
   if (code == CURLE_OPERATION_TIMEDOUT)

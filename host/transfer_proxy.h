@@ -1,12 +1,12 @@
-/* http_proxy.h -- whether a transfer failed because of its proxy. A part of http_error.c.
+/* transfer_proxy.h -- whether a transfer failed because of its proxy. A part of transfer.c; no Lua.
  * Model:  libcurl tells of a proxy's failure in several ways: by its result, by the status of the answer to
- *         CONNECT, by a code of its own for SOCKS, or only in words that name the host that it tried. A proxy that
- *         cannot be reached keeps the code of what happened (ECONNREFUSED, ENOTFOUND); one that
+ *         CONNECT, by a code of its own for SOCKS, or only in words that name the host that it tried. A
+ *         proxy that cannot be reached keeps the code of what happened (ECONNREFUSED, ENOTFOUND); one that
  *         refuses is EPROXY.
  * Owner:  the strings are static, or the transfer's.
  * Errors: none. */
-#ifndef RILLE_HTTP_PROXY_H
-#define RILLE_HTTP_PROXY_H
+#ifndef RILLE_TRANSFER_PROXY_H
+#define RILLE_TRANSFER_PROXY_H
 
 #include <stdbool.h>
 
