@@ -256,22 +256,25 @@ static bool has_decoded(struct rille_transfer *t, enum rille_decode_status statu
   return status != RILLE_DECODE_NOMEM;
 }
 
+/* Decodes from the piece until the body has `limit` bytes. */
+static enum rille_decode_status decode(struct rille_transfer *t, struct rille_piece *piece, uint64_t limit) {
+  enum rille_decode_status status = RILLE_DECODE_FULL;
+  while (status == RILLE_DECODE_FULL && t->body.length < limit) {
+    if (!rille_buffer_reserve(&t->body, 1024))
+      return RILLE_DECODE_NOMEM;
+    uint64_t left = limit - t->body.length;
+    size_t room = t->body.size - t->body.length;
+    piece->out = t->body.data + t->body.length;
+    piece->out_length = room < left ? room : (size_t)left;
+    status = rille_decoder_step(t->decoder, piece);
+    t->body.length += piece->out_length;
+  }
+  return status;
+}
+
 static bool body_decoded(struct rille_transfer *t, const char *data, size_t length) {
   struct rille_piece piece = {data, length, NULL, 0};
-  enum rille_decode_status status = RILLE_DECODE_FULL;
-  while (status == RILLE_DECODE_FULL) {
-    if (t->body.length > t->max_body)
-      return fault(t, RILLE_END_BODY_SIZE);
-    if (!rille_buffer_reserve(&t->body, 1024))
-      return false;
-    uint64_t left = t->max_body - t->body.length + 1; /* one more than allowed: it tells */
-    size_t room = t->body.size - t->body.length;
-    piece.out = t->body.data + t->body.length;
-    piece.out_length = room < left ? room : (size_t)left;
-    status = rille_decoder_step(t->decoder, &piece);
-    t->body.length += piece.out_length;
-  }
-  if (!has_decoded(t, status))
+  if (!has_decoded(t, decode(t, &piece, t->max_body + 1))) /* one more than allowed: it tells */
     return false;
   return t->body.length <= t->max_body || fault(t, RILLE_END_BODY_SIZE);
 }
@@ -280,17 +283,7 @@ static bool body_decoded(struct rille_transfer *t, const char *data, size_t leng
 
 /* Decodes from the piece while there is room. Sets t->behind if there was not enough. */
 static bool stream_decoded(struct rille_transfer *t, struct rille_piece *piece) {
-  enum rille_decode_status status = RILLE_DECODE_FULL;
-  while (status == RILLE_DECODE_FULL && t->body.length < RILLE_STREAM_LIMIT) {
-    if (!rille_buffer_reserve(&t->body, 1024))
-      return false;
-    size_t left = RILLE_STREAM_LIMIT - t->body.length;
-    size_t room = t->body.size - t->body.length;
-    piece->out = t->body.data + t->body.length;
-    piece->out_length = room < left ? room : left;
-    status = rille_decoder_step(t->decoder, piece);
-    t->body.length += piece->out_length;
-  }
+  enum rille_decode_status status = decode(t, piece, RILLE_STREAM_LIMIT);
   t->behind = status == RILLE_DECODE_FULL;
   return has_decoded(t, status);
 }
