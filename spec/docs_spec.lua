@@ -5,7 +5,8 @@ local json = require "rille.json"
 local rille = require "rille"
 local stream = require "rille.stream"
 local generator = require "rille.host.generator"
-local process = dofile("spec/helper/process.lua")
+local perl_server = require "spec.helper.perl_server"
+local process = require "spec.helper.process"
 local terminal = require "spec.helper.terminal"
 local pokedex = dofile("scripts/pokedex.lua")
 
@@ -413,11 +414,11 @@ describe("reference.md", function()
   end)
 
   it("has codes of the system that are raised as it says", function()
-    local faults <close> = process.start({ "perl", "spec/helper/fault_server.pl" })
+    local _ <close>, faulty = perl_server "fault_server"
     local server <close> = http.serve({}, function() return {} end)
     local absent = "/tmp/rille-no-such-directory/socket"
     local provoke = {
-      ECONNRESET = function() http.get(("http://127.0.0.1:%s/reset"):format(faults:expect("port (%d+)"))) end,
+      ECONNRESET = function() http.get(faulty .. "/reset") end,
       EADDRINUSE = function() http.serve({ port = server.port }, print) end,
       EADDRNOTAVAIL = function() http.serve({ host = "192.0.2.1" }, print) end,
       EACCES = function() http.serve({ unix = absent }, print) end,

@@ -6,6 +6,7 @@ local expect = require "spec.helper.expect"
 local http = require "rille.http"
 local nghttpd = require "spec.helper.nghttpd"
 local nginx = require "spec.helper.nginx"
+local perl_server = require "spec.helper.perl_server"
 local process = require "spec.helper.process"
 
 local failure, has = expect.caught, expect.has
@@ -46,8 +47,9 @@ describe("rille.http over HTTP/2", function()
 
   setup(function()
     certificates = authority.new()
-    faulty = process.start { "perl", "spec/helper/fault_server.pl" }
-    local text = text_of("http://127.0.0.1:" .. faulty:expect("port (%d+)"))
+    local faulty_url
+    faulty, faulty_url = perl_server "fault_server"
+    local text = text_of(faulty_url)
     server, plain = nginx.start(fill, {
       servers = {
         { tls = certificates.localhost, http2 = true, text = text },

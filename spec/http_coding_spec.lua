@@ -2,6 +2,7 @@
 local expect = require "spec.helper.expect"
 local http = require "rille.http"
 local nginx = require "spec.helper.nginx"
+local perl_server = require "spec.helper.perl_server"
 local process = require "spec.helper.process"
 local rille = require "rille"
 
@@ -52,8 +53,7 @@ describe("content codings of http", function()
       accepted = req.headers["accept-encoding"]
       return answer
     end)
-    faulty = process.start { "perl", "spec/helper/fault_server.pl" }
-    faulty_url = "http://127.0.0.1:" .. faulty:expect("port (%d+)")
+    faulty, faulty_url = perl_server "fault_server"
     client = http.client { base_url = server.url, max_body = 64 * 1024 }
   end)
 

@@ -3,7 +3,7 @@
 local rille = require "rille"
 local expect = require "spec.helper.expect"
 local http = require "rille.http"
-local process = require "spec.helper.process"
+local perl_server = require "spec.helper.perl_server"
 local script_server = require "spec.helper.script_server"
 
 local failure, has, eventually = expect.caught, expect.has, expect.eventually
@@ -12,8 +12,7 @@ describe("rille.http against a server at fault", function()
   local faulty, base
 
   setup(function()
-    faulty = process.start { "perl", "spec/helper/fault_server.pl" }
-    base = "http://127.0.0.1:" .. faulty:expect("port (%d+)")
+    faulty, base = perl_server "fault_server"
   end)
 
   teardown(function() faulty:close() end)

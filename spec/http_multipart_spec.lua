@@ -2,7 +2,7 @@
 local expect = require "spec.helper.expect"
 local http = require "rille.http"
 local httpbin = require "spec.helper.httpbin"
-local process = require "spec.helper.process"
+local perl_server = require "spec.helper.perl_server"
 local rille = require "rille"
 
 local caught, has = expect.caught, expect.has
@@ -11,8 +11,7 @@ describe("a multipart body", function()
   local server, base, directory
 
   setup(function()
-    server = process.start { "perl", "spec/helper/upload_server.pl" }
-    base = "http://127.0.0.1:" .. server:expect("port (%d+)")
+    server, base = perl_server "upload_server"
     directory = os.tmpname()
     os.remove(directory)
     assert(os.execute("mkdir " .. directory))

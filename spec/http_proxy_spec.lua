@@ -4,6 +4,7 @@ local authority = require "spec.helper.authority"
 local expect = require "spec.helper.expect"
 local http = require "rille.http"
 local nginx = require "spec.helper.nginx"
+local perl_server = require "spec.helper.perl_server"
 local process = require "spec.helper.process"
 local proxy = require "spec.helper.proxy"
 
@@ -304,8 +305,8 @@ describe("rille.http through a proxy at fault", function()
   local running, via
 
   setup(function()
-    running = process.start { "perl", "spec/helper/fault_server.pl" }
-    via = "http://u:secret@127.0.0.1:" .. running:expect("port (%d+)")
+    running, via = perl_server "fault_server"
+    via = via:gsub("//", "//u:secret@")
   end)
 
   teardown(function() running:close() end)

@@ -2,6 +2,7 @@
 local backoff = require "rille.backoff"
 local expect = require "spec.helper.expect"
 local http = require "rille.http"
+local perl_server = require "spec.helper.perl_server"
 local process = require "spec.helper.process"
 local rille = require "rille"
 
@@ -17,8 +18,7 @@ describe("the option retry of http", function()
       return type(answer) == "table" and answer or { status = answer, body = "try " .. #seen }
     end)
     base = server.url
-    faulty = process.start { "perl", "spec/helper/fault_server.pl" }
-    faulty_url = "http://127.0.0.1:" .. faulty:expect("port (%d+)")
+    faulty, faulty_url = perl_server "fault_server"
   end)
 
   teardown(function()

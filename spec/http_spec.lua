@@ -1,7 +1,8 @@
 local expect = require "spec.helper.expect"
 local http = require "rille.http"
 local json = require "rille.json"
-local process = dofile("spec/helper/process.lua")
+local perl_server = require "spec.helper.perl_server"
+local process = require "spec.helper.process"
 local rille = require "rille"
 local task = require "rille.host.task"
 
@@ -608,8 +609,7 @@ describe("rille.http against a server at fault", function()
   local faulty, base
 
   setup(function()
-    faulty = process.start { "perl", "spec/helper/fault_server.pl" }
-    base = "http://127.0.0.1:" .. faulty:expect("port (%d+)")
+    faulty, base = perl_server "fault_server"
   end)
 
   teardown(function() faulty:close() end)

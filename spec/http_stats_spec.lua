@@ -4,7 +4,7 @@ local authority = require "spec.helper.authority"
 local expect = require "spec.helper.expect"
 local http = require "rille.http"
 local nginx = require "spec.helper.nginx"
-local process = require "spec.helper.process"
+local perl_server = require "spec.helper.perl_server"
 
 local eventually, failure, has, here = expect.eventually, expect.caught, expect.has, expect.here
 
@@ -12,8 +12,7 @@ describe("client:stats", function()
   local faulty, base
 
   setup(function()
-    faulty = process.start { "perl", "spec/helper/fault_server.pl" }
-    base = "http://127.0.0.1:" .. faulty:expect("port (%d+)")
+    faulty, base = perl_server "fault_server"
   end)
 
   teardown(function() faulty:close() end)

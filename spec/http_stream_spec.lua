@@ -6,6 +6,7 @@ local http = require "rille.http"
 local json = require "rille.json"
 local lines = require "rille.lines"
 local nginx = require "spec.helper.nginx"
+local perl_server = require "spec.helper.perl_server"
 local process = require "spec.helper.process"
 local sse = require "rille.sse"
 local stream = require "rille.stream"
@@ -231,8 +232,7 @@ describe("http.stream against a server that misbehaves", function()
   end
 
   setup(function()
-    faults = process.start { "perl", "spec/helper/fault_server.pl" }
-    base = "http://127.0.0.1:" .. faults:expect("port (%d+)\n")
+    faults, base = perl_server "fault_server"
   end)
 
   teardown(function() faults:close() end)

@@ -1,5 +1,6 @@
 -- Random requests to a server that misbehaves, in a program of their own (spec/http_stress.lua).
 -- RILLE_STRESS_REQUESTS says how many, RILLE_STRESS_SEED which.
+local perl_server = require "spec.helper.perl_server"
 local process = require("spec.helper.process")
 
 local PATIENCE = 600 -- seconds
@@ -11,8 +12,7 @@ local SEED = os.getenv("RILLE_STRESS_SEED") or tostring(os.time() ~ math.random(
 describe("random requests to a server that misbehaves", function()
   it("each end in one of response, error and cancellation, and leave nothing behind", function()
     io.stdout:write("\nstress: RILLE_STRESS_REQUESTS=", REQUESTS, " RILLE_STRESS_SEED=", SEED, "\n")
-    local server <close> = process.start { "perl", "spec/helper/fault_server.pl" }
-    local url = "http://127.0.0.1:" .. server:expect("port (%d+)")
+    local _ <close>, url = perl_server "fault_server"
     local child <close> = process.start(process.host("spec/http_stress.lua", url, REQUESTS, SEED))
     local result = child:wait(PATIENCE)
     assert.equal(0, result.status, result.stdout .. result.stderr)

@@ -5,7 +5,7 @@ local expect = require "spec.helper.expect"
 local http = require "rille.http"
 local httpbin = require "spec.helper.httpbin"
 local nginx = require "spec.helper.nginx"
-local process = require "spec.helper.process"
+local perl_server = require "spec.helper.perl_server"
 local proxy = require "spec.helper.proxy"
 local rille = require "rille"
 local stream = require "rille.stream"
@@ -19,8 +19,7 @@ describe("a request body that comes bit by bit", function()
   local server, base, log
 
   setup(function()
-    server = process.start { "perl", "spec/helper/upload_server.pl" }
-    base = "http://127.0.0.1:" .. server:expect("port (%d+)")
+    server, base = perl_server "upload_server"
   end)
 
   teardown(function() server:close() end)

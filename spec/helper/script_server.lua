@@ -3,7 +3,7 @@
 -- Owner:  the object; closing it ends the server.
 -- Errors: those of the system, raised.
 local http = require "rille.http"
-local process = require "spec.helper.process"
+local perl_server = require "spec.helper.perl_server"
 
 local OK = "HTTP/1.1 200 OK\r\n"
 
@@ -25,9 +25,8 @@ end
 
 ---@return script_server
 function lib.start()
-  local running = process.start { "perl", "spec/helper/script_server.pl" }
-  local port = running:expect("port (%d+)")
-  return setmetatable({ running = running, url = "http://127.0.0.1:" .. port }, server)
+  local running, url = perl_server "script_server"
+  return setmetatable({ running = running, url = url }, server)
 end
 
 --- Sets the answers to the requests of /name: raw responses, or { after, response }, where `after` is

@@ -1,7 +1,7 @@
 -- scripted.lua -- a server that says what it is told to (scripted_server.pl), for specs.
 -- Owner:  closing what `start` gives ends it.
 -- Errors: a server that does not come up raises.
-local process = require "spec.helper.process"
+local perl_server = require "spec.helper.perl_server"
 
 local scripted = {}
 
@@ -9,8 +9,8 @@ local scripted = {}
 ---@return process server for a <close> variable
 ---@return string address "127.0.0.1:PORT"
 function scripted.start(...)
-  local server = process.start { "perl", "spec/helper/scripted_server.pl", ... }
-  return server, "127.0.0.1:" .. server:expect("port (%d+)")
+  local server, url = perl_server("scripted_server", ...)
+  return server, url:match("//(.*)")
 end
 
 --- Waits for the end of its last connection; what it was sent, a text for each read.
