@@ -303,7 +303,13 @@ local drivers = {}
 for i = 1, DRIVERS do drivers[i] = rille.spawn(drive) end
 for _, driver in ipairs(drivers) do driver:await() end
 
-for _, client in pairs(clients) do client:close() end
+for _, client in pairs(clients) do
+  wait_for("a request has its connection still", function()
+    local stats = client:stats()
+    return stats.in_use == 0 and stats.waiting == 0 and #stats.holders == 0
+  end)
+  client:close()
+end
 clients = {}
 wait_for("a task is left", function() return task.count() == 1 end)
 wait_for("a handle of libuv is left", function() return task.handles() == handles end)
