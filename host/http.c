@@ -1,8 +1,8 @@
 /* http.c -- the HTTP client's binding: pools and requests; "rille.host.http" to
  * lualib/rille/http.lua.
- * Model:  a pool (transfer.h) for each client. A request is an op: it takes a transfer, starts it
- *         and parks; on_done queues the op; finish makes the response, or raises. Responses that
- *         are read as they come are http_stream.c's.
+ * Model:  a client has pools (transfer.h), which share its cookies. A request is an op: it takes a
+ *         transfer, starts it and parks; on_done queues the op; finish makes the response, or raises.
+ *         Responses that are read as they come are http_stream.c's.
  * Owner:  the pool is a C object behind a box; closing it, or collecting the box, ends what is in
  *         flight. The op is a userdata on the waiter's stack, as are the strings that it borrows:
  *         the pool's box, which stays alive with them, and the body, a string or an upload (http_upload.h).
@@ -58,8 +58,8 @@ static int l_result(lua_State *L) {
   return 1;
 }
 
-/* Pushes what has become of t; false if that is an error. Out of memory it does not raise, since t, and a body
- * that may be large, would stay with the pool. */
+/* Pushes what has become of t; false if that is an error. Out of memory it does not raise, since t, and a
+ * body that may be large, would stay with the pool. */
 static bool push_result(lua_State *L, struct rille_transfer *t) {
   lua_pushcfunction(L, l_result);
   lua_pushlightuserdata(L, t);

@@ -193,7 +193,8 @@ static bool by_case(struct failure *f, const struct rille_transfer *t) {
   else if (oversize(t) != NULL)
     *f = (struct failure){.code = "ETOOBIG", .text = oversize(t)};
   else if (t->code == CURLE_BAD_FUNCTION_ARGUMENT && t->status != 0)
-    *f = (struct failure){.code = "EPROTO", .text = t->head_open ? "a header is not valid" : "a trailer is not valid"};
+    *f = (struct failure){
+        .code = "EPROTO", .text = t->head_open ? "a header is not valid" : "a trailer is not valid"};
   else
     return false;
   return true;

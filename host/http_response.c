@@ -52,8 +52,8 @@ static const char *last_at(const char *from, const char *end) {
   return NULL;
 }
 
-/* A password that has a '/', '?' or '#' ends the host, by mistake: it then looks like a port that is none, and
- * is hidden up to the last '@' of all. */
+/* A password that has a '/', '?' or '#' ends the host, by mistake: it then looks like a port that is none,
+ * and is hidden up to the last '@' of all. */
 void rille_push_safe_url(lua_State *L, const char *url) {
   const char *host = authority_of(url);
   const char *end = host + strcspn(host, "/?#");

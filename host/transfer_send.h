@@ -70,8 +70,8 @@ bool rille_send_begin(struct rille_transfer *t);
 void rille_send_stop(struct rille_transfer *t);
 void rille_send_end(struct rille_transfer *t);
 
-/* All of the response of t is here, as its length says. Over HTTP/2 libcurl 7.88 would wait for the end of the
- * body nevertheless, which the server may not take any more. */
+/* All of the response of t is here, as its length says. Over HTTP/2 libcurl 7.88 would wait for the end of
+ * the body nevertheless, which the server may not take any more. */
 void rille_send_on_answer(struct rille_transfer *t);
 
 /* libcurl tells what it waits for at the socket of t. */
