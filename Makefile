@@ -169,6 +169,7 @@ lint: packages-lint
 	@$(MAKE) --no-print-directory BUILD=build/clang PROGRAM=build/clang/rille CC=clang CXX=clang++ build/clang/rille
 	@$(MAKE) --no-print-directory $(PROGRAM)
 	@luacheck --quiet lualib scripts spec bench tools
+	@! grep -nE '.{111,}' host/*.[ch] host/*.cpp
 	@! grep -n 'lua_resume *(' host/*.c | grep -v '^host/fiber.c:'
 	@! grep -nwE '(sprintf|vsprintf|strcpy|strcat|strtok|atoi|atol|alloca|gets) *\(' host/*.[ch] host/*.cpp
 

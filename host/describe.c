@@ -218,7 +218,8 @@ static bool push_frame(lua_State *L, lua_State *co, lua_Debug *ar) {
 /* The coroutine, from L down to the root, that cannot yield; NULL if one on the way is being reset. */
 static lua_State *culprit(lua_State *L) {
   for (struct rille_fiber *f = rille_fiber_of(L); f != NULL; f = f->consumer) {
-    lua_State *co = f == rille_fiber_of(L) ? L : f->L; /* of a foreign consumer only the main thread is known */
+    /* of a foreign consumer only the main thread is known */
+    lua_State *co = f == rille_fiber_of(L) ? L : f->L;
     if (!f->can_wait && f->consumer == NULL && f->kind != RILLE_OUTSIDE)
       return NULL; /* its <close> variables run after its end */
     if (f->kind == RILLE_OUTSIDE || co == NULL || !lua_isyieldable(co))

@@ -142,8 +142,8 @@ static void keep_story(lua_State *L, int index) {
   lua_pop(L, 1);
 }
 
-/* Pushes "stack traceback:..." for the coroutine that raised, "<how> <who>:..." for the next ones; on a line of
- * its own if something is `before` it. */
+/* Pushes "stack traceback:..." for the coroutine that raised, "<how> <who>:..." for the next ones; on a
+ * line of its own if something is `before` it. */
 static void push_segment(lua_State *L, int level, const char *how, const char *who, bool before) {
   const char *line = before ? "\n" : "";
   luaL_traceback(L, L, NULL, level);
@@ -240,7 +240,7 @@ void rille_fault_suppress(lua_State *L, int index, int suppressed) {
 
 /* --- unwinding --- */
 
-enum { NOW = 1, REPLACED }; /* of a record: the error that unwinds, and what is told of those that it replaced */
+enum { NOW = 1, REPLACED }; /* of a record: the error that unwinds, and what is told of those before */
 
 /* Pushes the record of the base call whose handler runs in L, or nil. */
 static void push_record(lua_State *L) {
@@ -267,7 +267,8 @@ static void keep_record(lua_State *L) {
   lua_pop(L, 1);
 }
 
-/* Sets the error of a record to that at `index`, and what is told of those before to the text on top. Pops it. */
+/* Sets the error of a record to that at `index`, and what is told of those before to the text on top, which
+ * it pops. */
 static void set_record(lua_State *L, int record, int index) {
   lua_rawseti(L, record, REPLACED);
   lua_pushvalue(L, index);

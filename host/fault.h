@@ -40,7 +40,7 @@ void rille_fault_suppress(lua_State *L, int index, int suppressed);
 
 /* The error at `index` is raised under a base call and unwinds it. What unwound it before, if it was another
  * error, has met a <close> handler that failed with this one, and is attached to it (R40). Called by the
- * message handler: an upvalue of it keeps the record of its call; if it has none, the registry does, weakly. */
+ * message handler: an upvalue of it keeps the record of its call, or else the registry does, weakly. */
 void rille_fault_unwind(lua_State *L, int index);
 
 /* Pushes the text of the story of the error at `index` ("" when there is none). */

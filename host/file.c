@@ -118,8 +118,8 @@ static int take(int fd) {
   return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK ? EBUSY : 0;
 }
 
-/* Opens a file, which is made if it is not there, to append to it: its descriptor, or a negative errno. A link is
- * not followed, and a FIFO not waited for. */
+/* Opens a file, which is made if it is not there, to append to it: its descriptor, or a negative errno. A
+ * link is not followed, and a FIFO not waited for. */
 static int open_alone(const char *path) {
   for (int i = 0; i < OPEN_TRIES; i++) {
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);

@@ -77,7 +77,8 @@ static int ended(lua_State *L, struct rille_generator *g) {
 static int fail(lua_State *L, struct rille_generator *g) {
   if (g->fiber.state != RILLE_DEAD) /* refused: too deep in C calls; it was not advanced */
     return lua_error(L);
-  if (rille_generator_is_close_signal(L, -1) && !rille_task_is_signal(L, rille_fiber_of(L)->task, -1)) { /* R34 */
+  /* R34 */
+  if (rille_generator_is_close_signal(L, -1) && !rille_task_is_signal(L, rille_fiber_of(L)->task, -1)) {
     rille_generator_push_birthplace(L, g);
     lua_pushfstring(L, "generator raised the close signal while nobody closed it (made at %s)",
                     lua_tostring(L, -1));
@@ -247,7 +248,7 @@ static int l_throw(lua_State *L) {
   lua_settop(L, 2);
   if (g->step != NULL)
     return refuse_value(L, g, "throw into");
-  if (g->phase == RILLE_GENERATOR_LIVE && g->fiber.state == RILLE_CREATED) { /* no yield is pending: it ends here */
+  if (g->phase == RILLE_GENERATOR_LIVE && g->fiber.state == RILLE_CREATED) { /* no yield: it ends here */
     if (!rille_fiber_kill(L, &g->fiber))
       lua_pop(L, 1);
     return fail(L, g);

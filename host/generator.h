@@ -45,7 +45,7 @@ struct rille_generator {
   int user_line;            /* where its first step was taken, likewise */
   uint8_t phase;
   bool joined;              /* somebody waits for `step`, or was woken and is about to have its outcome */
-  bool finalised;           /* the collector has called its finaliser; a finaliser of others may have kept it */
+  bool finalised;           /* the collector has called its finaliser; another one may have kept it */
 };
 
 enum { RILLE_HAS_ERROR = 1 }; /* an error is in flight, at index 2, and must not be replaced */

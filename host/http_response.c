@@ -60,12 +60,13 @@ void rille_push_safe_url(lua_State *L, const char *url) {
   const char *at = last_at(host, end);
   if (at == NULL && !has_port(host, end))
     at = last_at(host, host + strlen(host));
-  const char *colon = at == NULL ? NULL : memchr(host, ':', (size_t)(at - host));
-  if (colon == NULL) {
+  if (at == NULL) {
     lua_pushstring(L, url);
     return;
   }
-  lua_pushlstring(L, url, (size_t)(colon + 1 - url));
+  /* A user without a password is a token. */
+  const char *colon = memchr(host, ':', (size_t)(at - host));
+  lua_pushlstring(L, url, (size_t)((colon == NULL ? host : colon + 1) - url));
   lua_pushliteral(L, "***");
   lua_pushstring(L, at);
   lua_concat(L, 3);

@@ -7,8 +7,8 @@
  * jumps to the earliest deadline (deadline.h).
  *
  * Owner.  rille_new makes the state and the loop, rille_close takes both down, in this order: daemons
- * cancelled and joined, generators closed (both within CLEANUP_SECONDS), lua_close (finalisers close what bindings hold),
- * the loop run until its last close callback, the loop closed.
+ * cancelled and joined, generators closed (both within CLEANUP_SECONDS), lua_close (finalisers close what
+ * bindings hold), the loop run until its last close callback, the loop closed.
  *
  * Errors.  rille_new returns NULL when out of memory. The program's exit status is kept in rt->status. */
 #ifndef RILLE_RUNTIME_H

@@ -1,4 +1,5 @@
-/* server_connection.c -- listeners and connections of an HTTP/1 server. The model is told in server_connection.h.
+/* server_connection.c -- listeners and connections of an HTTP/1 server. The model is told in
+ * server_connection.h.
  * Owner:  told there. on_connection_closed and on_listener_closed free; nothing else does.
  * Errors: whatever fails on a connection closes it. After a call of a function that may close it
  *         (feed, refuse, sent, linger), look at its state before anything else of it. */

@@ -1,4 +1,5 @@
-/* server_request.c -- reads HTTP/1 requests: a gate for lines, and llhttp. The model is told in server_request.h.
+/* server_request.c -- reads HTTP/1 requests: a gate for lines, and llhttp. The model is told in
+ * server_request.h.
  * Owner:  the reader owns its message's memory until it is taken.
  * Errors: refuse() is the only way to fail; the first refusal counts. */
 #include "server_request.h"

@@ -1,8 +1,8 @@
 /* strict.h -- RILLE_DEBUG=strict: a warning is an error of the program (R115).
  * Model:  what nobody else would say goes through Lua's own warn: warn in Lua, lua_warning in C. Usually
- *         Lua prints it, and warn "@off" silences it. When the environment says RILLE_DEBUG=strict, a warning,
- *         the script's own included, is printed as "rille: error: ..." and stops the program with status 1;
- *         nothing silences it.
+ *         Lua prints it, and warn "@off" silences it. When the environment says RILLE_DEBUG=strict, a
+ *         warning, the script's own included, is printed as "rille: error: ..." and stops the program with
+ *         status 1; nothing silences it.
  * Owner:  nothing is kept.
  * Errors: none is raised. */
 #ifndef RILLE_STRICT_H

@@ -484,6 +484,14 @@ describe("rille.http against the host's server", function()
     assert.is_truthy(err:find("unknown option 'zebra'$"), err)
   end)
 
+  it("hides the user of a URL that has no password: it is a token", function()
+    local res = http.get((base:gsub("//", "//secret@")) .. "/headers")
+    assert.is_nil(res.url:find("secret", 1, true))
+    local err = failure(http.get, "http://secret@127.0.0.1:1/")
+    assert.truthy(err.message:find("http://***@127.0.0.1:1/", 1, true))
+    assert.equal("http://***@127.0.0.1:1/", err.url)
+  end)
+
   it("blames the script's line for misuse", function()
     local line = debug.getinfo(1, "l").currentline
     local calls = {
