@@ -36,12 +36,14 @@ INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhtt
 # fflush is the REPL's.
 LIBS     = -Wl,-E -Wl,--wrap=fflush -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
            -l:liblua5.4-cjson.a -lsimdjson -lstdc++ -luv $(if $(LATE),,-lcurl -lbrotlidec -lzstd) -lz -lm -ldl -lpthread
+# Asked of the system: on a bare one there is no compiler yet.
+MACHINE := $(shell uname -m)
 # liblua's jumps, where host/jump.c has faster ones.
-JUMP     = $(if $(SANITISE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),\
+JUMP     = $(if $(SANITISE),,$(if $(filter x86_64,$(MACHINE)),\
              $(patsubst %,-Wl$(COMMA)--wrap=%,_setjmp longjmp _longjmp __longjmp_chk)))
 COMMA    = ,
 # libcurl, libbrotlidec and libzstd are loaded by host/late.c when they are first called, where that can.
-LATE     = $(if $(SANITISE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),$(BUILD)/late.o))
+LATE     = $(if $(SANITISE),,$(if $(filter x86_64,$(MACHINE)),$(BUILD)/late.o))
 LLHTTP   = /usr/share/llhttp
 
 SOURCES  = $(sort $(filter-out host/late.c,$(wildcard host/*.c)))
