@@ -125,6 +125,7 @@ bool rille_transfer_again(struct rille_transfer *t) {
   if (curl_multi_add_handle(t->pool->multi, t->easy) != CURLM_OK)
     return false; /* it cannot be in another */
   forget_response(t);
+  rille_time_stop_idle(t); /* until it is sent again */
   return true;
 }
 
