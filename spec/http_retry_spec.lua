@@ -209,7 +209,7 @@ describe("the option retry of http", function()
       if reached > 1 then rille.sleep(20) end
       return { status = 503 }
     end)
-    local err = caught(http.get, slow.url, { timeout = { total = 0.05 }, retry = { times = 9, backoff = 0 } })
+    local err = caught(http.get, slow.url, { timeout = { total = 0.5 }, retry = { times = 9, backoff = 0 } })
     assert.same({ "ETIMEDOUT", "total", 2, 2 }, { err.code, err.phase, err.tries, reached })
     slow:close(0)
   end)
