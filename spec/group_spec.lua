@@ -788,10 +788,10 @@ describe("rille.group: groups in groups", function()
   end)
 
   it("an error of the inner one that is caught leaves the outer one alone", function()
-    local log = {}
+    local log, go_on = {}, rille.event()
     assert.equal("result", rille.group(function(outer)
       outer:spawn(function()
-        rille.sleep(0.01)
+        go_on:wait()
         log[#log + 1] = "outer child"
       end)
       assert.equal("inner failed", caught(rille.group, function(inner)
@@ -800,6 +800,7 @@ describe("rille.group: groups in groups", function()
       end))
       rille.sleep(0)
       log[#log + 1] = "caught"
+      go_on:set()
       return "result"
     end))
     assert.same({ "caught", "outer child" }, log)
