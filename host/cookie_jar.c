@@ -199,18 +199,10 @@ struct rille_jar *rille_jar_open(const char *path, int *status, long *line) {
   return NULL;
 }
 
-/* The engine of a handle is turned on for good by a list of files, of which RELOAD takes note now; without it
- * session cookies are dropped. The list is then given up, since 7.88 leaks it when the handle is reset; that
- * also lets go of the cookies, so they are shared again. */
+/* A list of files turns the engine of a handle on; the name of none is enough. */
 CURLcode rille_jar_serve(struct rille_jar *jar, CURL *easy) {
   CURLcode code = curl_easy_setopt(easy, CURLOPT_SHARE, jar->share);
-  if (code == CURLE_OK)
-    code = curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");
-  if (code == CURLE_OK)
-    code = curl_easy_setopt(easy, CURLOPT_COOKIELIST, "RELOAD");
-  if (code == CURLE_OK)
-    code = curl_easy_setopt(easy, CURLOPT_COOKIEFILE, NULL);
-  return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_SHARE, jar->share);
+  return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");
 }
 
 const char *rille_jar_path(const struct rille_jar *jar) { return jar->path; }

@@ -17,7 +17,7 @@ struct rille_jar;
  * *line is the number of the line that is not a cookie, or 0 if it is no regular file. */
 struct rille_jar *rille_jar_open(const char *path, int *status, long *line);
 
-/* The transfers of this new handle use the jar; a reset changes nothing of that. */
+/* The transfer of this new handle uses the jar. */
 CURLcode rille_jar_serve(struct rille_jar *jar, CURL *easy);
 
 /* Writes what has changed since it was read or saved. 0, or why not; the file is then as it was. */

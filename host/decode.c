@@ -1,8 +1,7 @@
 /* decode.c -- decoding of bodies by their content codings. The model is told in decode.h.
  * Model:  the layers of a decoder are in the order in which they decode: the first takes what was sent. Each
  *         but the last writes into a buffer, which the next one reads to its end before there is more.
- * Owner:  a decoder owns its layers and buffers. Of an ended body it keeps the first layer, if that can be
- *         reset: gzip is what most bodies are sent in.
+ * Owner:  a decoder owns its layers and buffers.
  * Errors: those of a layer show in it. Of two that failed the last one tells. */
 #include "decode.h"
 
@@ -21,11 +20,11 @@ static const uint64_t PASS_SLACK = 1024 * 1024;
 static const uint64_t PASS_RATIO = 16;
 
 struct stage {
-  const struct rille_layer_class *class; /* NULL: it was never used */
-  struct rille_layer *layer;             /* NULL: there is none at this time */
-  char *joint;                           /* its output for the next one; NULL: there is no next one */
-  size_t from, to;                       /* what of it is not read */
-  uint64_t made;                         /* the bytes of its output, in all */
+  const struct rille_layer_class *class;
+  struct rille_layer *layer; /* NULL: there was no memory for it */
+  char *joint;               /* its output for the next one; NULL: there is no next one */
+  size_t from, to;           /* what of it is not read */
+  uint64_t made;             /* the bytes of its output, in all */
 };
 
 struct rille_decoder {
@@ -173,16 +172,15 @@ static void stage_drop(struct stage *s) {
 }
 
 static bool stage_begin(struct stage *s, enum rille_coding coding) {
-  const struct rille_layer_class *class = class_of(coding);
-  if (s->layer != NULL && s->class == class && class->reset != NULL) {
-    class->reset(s->layer, coding);
-    s->made = 0;
-  } else {
-    stage_drop(s);
-    s->class = class;
-    s->layer = class->open(coding);
-  }
+  s->class = class_of(coding);
+  s->layer = s->class->open(coding);
   return s->layer != NULL && s->layer->at != RILLE_LAYER_NOMEM;
+}
+
+static void clear(struct rille_decoder *d) {
+  for (int i = 0; i < d->count; i++)
+    stage_drop(&d->stages[i]);
+  d->count = 0;
 }
 
 struct rille_decoder *rille_decoder_new(void) { return calloc(1, sizeof(struct rille_decoder)); }
@@ -190,13 +188,12 @@ struct rille_decoder *rille_decoder_new(void) { return calloc(1, sizeof(struct r
 void rille_decoder_free(struct rille_decoder *d) {
   if (d == NULL)
     return;
-  for (int i = 0; i < RILLE_CODINGS_LIMIT; i++)
-    stage_drop(&d->stages[i]);
+  clear(d);
   free(d);
 }
 
 bool rille_decoder_begin(struct rille_decoder *d, const struct rille_codings *codings) {
-  rille_decoder_end(d);
+  clear(d); /* libcurl may have answered a 401 that had a body */
   d->count = codings->count;
   for (int i = 0; i < d->count; i++) {
     struct stage *s = &d->stages[i];
@@ -224,15 +221,4 @@ bool rille_decoder_is_complete(const struct rille_decoder *d) {
       return false;
   }
   return true;
-}
-
-void rille_decoder_end(struct rille_decoder *d) {
-  if (d == NULL)
-    return;
-  for (int i = 0; i < d->count; i++) {
-    struct stage *s = &d->stages[i];
-    if (i > 0 || s->joint != NULL || s->class->reset == NULL)
-      stage_drop(s);
-  }
-  d->count = 0;
 }

@@ -60,7 +60,4 @@ enum rille_decode_status rille_decoder_step(struct rille_decoder *d, struct rill
 /* True if the body may end here: after a whole number of members or frames, or nothing at all. */
 bool rille_decoder_is_complete(const struct rille_decoder *d);
 
-/* The body is done with: lets go of what is large. */
-void rille_decoder_end(struct rille_decoder *d);
-
 #endif

@@ -1,6 +1,6 @@
 /* decode_layer.h -- one content coding of a body. A part of decode.c.
  * Model:  a class for each library: decode_zlib.c, decode_brotli.c, decode_zstd.c. A state is opened for
- *         a body, fed as a decoder is, and freed; one that can be reset may serve the next body.
+ *         a body, fed as a decoder is, and freed.
  * Owner:  who opened a state frees it.
  * Errors: as the status of a step; a state that failed stays failed. */
 #ifndef RILLE_DECODE_LAYER_H
@@ -26,8 +26,6 @@ struct rille_layer {
 struct rille_layer_class {
   /* NULL when out of memory. */
   struct rille_layer *(*open)(enum rille_coding coding);
-  /* Begins anew. NULL: it cannot, or would keep much. */
-  void (*reset)(struct rille_layer *l, enum rille_coding coding);
   void (*free)(struct rille_layer *l);
   /* Between two members or frames, with input: inside, or it may end here only. */
   void (*begin)(struct rille_layer *l, const struct rille_piece *piece);

@@ -1,6 +1,6 @@
 /* decode_zlib.c -- gzip (RFC 1952) and deflate, with zlib. The model is told in decode_layer.h.
  * Model:  gzip may have several members; deflate is zlib's format (RFC 1950), or raw as some servers send it.
- * Owner:  a state owns its z_stream, which is set up by the first body and kept for the next.
+ * Owner:  a state owns its z_stream, which is set up once and set back for each member.
  * Errors: zlib's, mapped to where the layer is. */
 #include <limits.h>
 #include <stdlib.h>
@@ -25,17 +25,12 @@ static void restart(struct inflater *x, int bits) {
   x->layer.at = err == Z_OK ? RILLE_LAYER_FRESH : RILLE_LAYER_NOMEM;
 }
 
-static void zlib_reset(struct rille_layer *l, enum rille_coding coding) {
-  struct inflater *x = (struct inflater *)l;
-  x->coding = coding;
-  restart(x, coding == RILLE_GZIP ? GZIP_BITS : ZLIB_BITS);
-}
-
 static struct rille_layer *zlib_open(enum rille_coding coding) {
   struct inflater *x = calloc(1, sizeof *x);
   if (x == NULL)
     return NULL;
-  zlib_reset(&x->layer, coding);
+  x->coding = coding;
+  restart(x, coding == RILLE_GZIP ? GZIP_BITS : ZLIB_BITS);
   return &x->layer;
 }
 
@@ -89,4 +84,4 @@ static bool zlib_turn(struct rille_layer *l, struct rille_piece *piece) {
 }
 
 const struct rille_layer_class rille_layer_zlib = {
-    .open = zlib_open, .reset = zlib_reset, .free = zlib_free, .begin = zlib_begin, .turn = zlib_turn};
+    .open = zlib_open, .free = zlib_free, .begin = zlib_begin, .turn = zlib_turn};

@@ -44,7 +44,7 @@ static const struct rille_pool_calls calls_of_pool = {
 
 static void call_abort(struct rille_op *op) {
   struct call *c = (struct call *)op;
-  rille_transfer_abort(c->transfer);
+  rille_transfer_release(c->transfer);
   c->transfer = NULL;
 }
 

@@ -13,6 +13,8 @@
 #include "http_response.h"
 #include "http_upload.h"
 
+enum { CONNECT_TIMEOUT = 10000, REDIRECTS = 20 };
+
 static const uint64_t DEFAULT_MAX_BODY = 64 * 1024 * 1024;
 
 /* --- what could change the meaning of the request on its way is refused --- */
@@ -139,8 +141,8 @@ void rille_request_check_options(lua_State *L, struct rille_transfer_request *r)
 }
 
 void rille_request_check(lua_State *L, struct rille_transfer_request *r) {
-  *r = (struct rille_transfer_request){.connect_timeout = RILLE_CONNECT_TIMEOUT,
-                                       .max_redirects = RILLE_REDIRECTS,
+  *r = (struct rille_transfer_request){.connect_timeout = CONNECT_TIMEOUT,
+                                       .max_redirects = REDIRECTS,
                                        .max_body = DEFAULT_MAX_BODY,
                                        .decompress = true};
   r->method = check_method(L);

@@ -50,7 +50,7 @@ static int fail(lua_State *L, struct body *b) {
 
 static void open_abort(struct rille_op *op) {
   struct body *b = (struct body *)op;
-  rille_transfer_abort(b->transfer);
+  rille_transfer_release(b->transfer);
   b->transfer = NULL;
   b->state = CLOSED;
 }
@@ -220,7 +220,7 @@ static int l_gc(lua_State *L) {
     rille_leak_collected(L, 1);
   b->transfer = NULL;
   b->state = CLOSED;
-  rille_transfer_abort(t);
+  rille_transfer_release(t);
   if (unread && !rille_of(L)->closing)
     warn_dropped(L);
   return 0;

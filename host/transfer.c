@@ -17,8 +17,6 @@
 #include "transfer_options.h"
 #include "transfer_pool.h"
 
-enum { IDLE_TRANSFERS = 256 }; /* kept for the next request */
-
 /* --- ends --- */
 
 static void easy_drop(struct rille_transfer *t) {
@@ -96,27 +94,6 @@ void rille_transfer_finish(struct rille_transfer *t, enum rille_transfer_end end
   pool->calls->on_done(t);
 }
 
-/* Nothing is known of a response. */
-static void forget_response(struct rille_transfer *t) {
-  rille_buffer_clear(&t->head);
-  rille_buffer_clear(&t->body);
-  rille_buffer_clear(&t->trail);
-  t->code = CURLE_OK;
-  t->status = 0;
-  t->version = 0;
-  t->hops = 0;
-  t->detail[0] = '\0';
-  t->length = -1;
-  t->head_total = 0;
-  t->moved = 0;
-  t->fd = -1;
-  t->rests = false;
-  t->codings = (struct rille_codings){.count = 0};
-  t->coded = false;
-  t->chunked = false;
-  t->head_open = t->last_head = t->unanswered = false;
-}
-
 bool rille_transfer_again(struct rille_transfer *t) {
   if (!rille_http2_may_repeat(t))
     return false;
@@ -124,7 +101,11 @@ bool rille_transfer_again(struct rille_transfer *t) {
   (void)curl_multi_remove_handle(t->pool->multi, t->easy);
   if (curl_multi_add_handle(t->pool->multi, t->easy) != CURLM_OK)
     return false; /* it cannot be in another */
-  forget_response(t);
+  t->code = CURLE_OK; /* nothing has come that would be to be forgotten */
+  t->detail[0] = '\0';
+  t->moved = 0;
+  t->fd = -1;
+  t->rests = t->unanswered = false;
   rille_time_stop_idle(t); /* until it is sent again */
   return true;
 }
@@ -164,11 +145,6 @@ static bool set_base(struct rille_transfer *t) {
 }
 
 static CURLcode set_up(struct rille_transfer *t, const struct rille_transfer_request *request) {
-  if (t->seldom) {
-    curl_easy_reset(t->easy);
-    if (!set_base(t))
-      return CURLE_OUT_OF_MEMORY;
-  }
   CURLcode code = rille_options_set(t, request);
   return code != CURLE_OK ? code : rille_time_set_idle(t, request->idle_timeout);
 }
@@ -188,7 +164,6 @@ void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_
   if (t->code == CURLE_OK && curl_multi_add_handle(pool->multi, t->easy) != CURLM_OK)
     t->code = CURLE_OUT_OF_MEMORY;
   if (t->code != CURLE_OK) {
-    t->seldom = true;
     rille_transfer_finish(t, RILLE_END_CURL);
     return;
   }
@@ -203,7 +178,7 @@ void rille_transfer_start(struct rille_transfer *t, const struct rille_transfer_
 
 /* --- transfers --- */
 
-static struct rille_transfer *transfer_new(struct rille_pool *pool) {
+struct rille_transfer *rille_pool_take(struct rille_pool *pool) {
   struct rille_transfer *t = calloc(1, sizeof *t);
   if (t == NULL)
     return NULL;
@@ -226,63 +201,11 @@ static struct rille_transfer *transfer_new(struct rille_pool *pool) {
   return t;
 }
 
-struct rille_transfer *rille_pool_take(struct rille_pool *pool) {
-  if (list_empty(&pool->idle))
-    return transfer_new(pool);
-  struct rille_transfer *t = LIST_ENTRY(pool->idle.prev, struct rille_transfer, link);
-  list_remove(&t->link);
-  pool->idle_count--;
-  return t;
-}
-
-static void forget_stream(struct rille_transfer *t) {
-  list_remove(&t->news);
-  rille_buffer_clear(&t->rest);
-  t->rest_at = 0;
-  t->streamed = t->head_done = t->head_told = false;
-  t->behind = t->discard = false;
-}
-
 void rille_transfer_release(struct rille_transfer *t) {
   struct rille_pool *pool = t->pool;
   let_go(t);
-  /* An easy handle never forgets the errno of a failure. */
-  bool spoilt = t->code != CURLE_OK || t->os_error != 0 || rille_http2_spoils(t);
-  /* When it is used again 7.88 frees the headers that it had, and keeps a pointer to the last: a head that
-   * begins with a folded line would be written there. */
-  spoilt = spoilt || t->head.length > 0;
-  if (pool->closed || spoilt || pool->idle_count >= IDLE_TRANSFERS) {
-    rille_transfer_destroy(t);
-    rille_pool_reap(pool);
-    return;
-  }
-  forget_response(t);
-  rille_buffer_clear(&t->lines);
-  t->owner = NULL;
-  t->end = RILLE_END_NONE;
-  t->os_error = 0;
-  t->node_count = 0;
-  t->type_node = -1;
-  t->total_at = 0;
-  t->idle_at = 0;
-  t->received = 0;
-  rille_decoder_end(t->decoder);
-  t->own_expect = t->own_accept = false;
-  t->cookie.length = 0;
-  rille_access_clear(t);
-  t->tries = 0;
-  if (t->streamed)
-    forget_stream(t);
-  list_remove(&t->link);
-  list_append(&pool->idle, &t->link);
-  pool->idle_count++;
-}
-
-void rille_transfer_abort(struct rille_transfer *t) {
-  if (t->added)
-    (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
-  easy_drop(t);
-  rille_transfer_release(t);
+  rille_transfer_destroy(t);
+  rille_pool_reap(pool);
 }
 
 const char *rille_transfer_method(const struct rille_transfer *t) {

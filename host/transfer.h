@@ -1,10 +1,11 @@
 /* transfer.h -- HTTP transfers: a libcurl multi handle driven by a libuv loop. No Lua.
  *
  * Model.  A pool is a multi handle, its connections, one timer and its sockets (transfer_socket.h).
- * A transfer is one request and its whole response; it keeps its easy handle and its buffers from
- * one use to the next. A user takes a transfer, adds headers, starts it and is told once, by
+ * A transfer is one request and its whole response. Its easy handle is not used again: libcurl 7.88 frees the
+ * headers of a handle that is, and keeps a pointer to the last of them, where a head that begins with a
+ * folded line would be written. A user takes a transfer, adds headers, starts it and is told once, by
  * on_done, that it has ended; the result is in the transfer until it is released. Or the user
- * aborts it at any time between, and is told nothing.
+ * releases it at any time between, and is told nothing.
  *   A streamed transfer is told of twice more: by on_head when the head of its last response is in,
  * and by on_data when there is something to read. What is decoded and not read is bounded by
  * RILLE_STREAM_LIMIT and one piece of libcurl's: then the transfer pauses, until its user has
@@ -12,12 +13,12 @@
  * ended with a rest to be read and even to be decoded: its result is what it is once it is read.
  *   A request's body is a string, or is sent as it comes (transfer_send.h); the user is told of that by
  * on_sent.
- *   The callbacks are called with libcurl at rest: they may start, abort and release transfers.
+ *   The callbacks are called with libcurl at rest: they may start and release transfers.
  * Whatever the user calls that starts a transfer, moves it on, fails it or closes the pool may call
  * on_done.
  *
  * Owner.  The pool owns its transfers and whatever they hold. A request's strings are copied, all
- * but the body, which must stay until the transfer is done, aborted or released. A pool that was
+ * but the body, which must stay until the transfer is done or released. A pool that was
  * freed goes when libuv has let go of its handles.
  *
  * Errors.  Everything that can go wrong ends the transfer with a reason in t->end. Never a short
@@ -71,9 +72,8 @@ enum {
   RILLE_DRAIN_LIMIT = 64 * 1024    /* of a rest that is thrown away to keep the connection */
 };
 
-/* How the next request on an easy handle must differ from the last one. */
+/* What libcurl is told of method and body. */
 enum rille_transfer_shape {
-  RILLE_SHAPE_NEW, /* nothing is set but what all requests share */
   RILLE_SHAPE_GET,
   RILLE_SHAPE_HEAD,
   RILLE_SHAPE_POST,
@@ -87,9 +87,6 @@ enum rille_http_version {
   RILLE_HTTP_AUTO, /* HTTP/2 over TLS, if the server offers it */
   RILLE_HTTP_2     /* that, and without TLS HTTP/2 without asking */
 };
-
-/* What most requests have: they find it set. */
-enum { RILLE_CONNECT_TIMEOUT = 10000, RILLE_REDIRECTS = 20 };
 
 struct rille_transfer_request {
   const char *method;
@@ -108,7 +105,7 @@ struct rille_transfer_request {
 };
 
 struct rille_transfer {
-  struct list link; /* in the pool's list of idle, busy or ended transfers */
+  struct list link; /* in the pool's list of busy or ended transfers */
   struct rille_pool *pool;
   void *owner; /* the user's; the pool does not look at it */
   /* The result. */
@@ -139,14 +136,11 @@ struct rille_transfer {
   uint8_t tries;                    /* how often it was sent again */
   /* As set on the easy handle. */
   enum rille_transfer_shape shape;
-  long connect_timeout, max_redirects;
-  bool seldom;                      /* there are options that are seldom set */
-  bool is_plain;                    /* there is no header list */
-  bool waits;                       /* for a connection to share */
+  long max_redirects;
   bool once;                        /* its connection is of no use to others */
   struct rille_buffer lines;        /* text of request headers */
   struct curl_slist *nodes;         /* their list */
-  uint32_t node_count, node_size;
+  uint32_t node_count;
   int32_t type_node;                /* which of them is the content type, -1: none */
   struct rille_buffer cookie;       /* a Cookie header of its own beside the jar's, with '\0' */
   struct curl_slist *connect_to;    /* addresses of its own; libcurl borrows the list */
@@ -241,7 +235,7 @@ const char *rille_transfer_state(const struct rille_transfer *t);
 /* How long it has been under way, in milliseconds. */
 uint64_t rille_transfer_age(const struct rille_transfer *t);
 
-/* An idle transfer, a used or a new one. NULL when out of memory. */
+/* A new transfer. NULL when out of memory. */
 struct rille_transfer *rille_pool_take(struct rille_pool *pool);
 
 /* Adds a request header, which the caller has checked. False when out of memory. */
@@ -268,10 +262,7 @@ bool rille_transfer_is_read(const struct rille_transfer *t);
  * already here is thrown away, so that the connection can be used again; else it is closed. */
 void rille_transfer_leave(struct rille_transfer *t);
 
-/* Stops a transfer in flight: its connection is closed, or its stream reset. Releases it. */
-void rille_transfer_abort(struct rille_transfer *t);
-
-/* Gives back a transfer that has ended, or was never started. */
+/* Gives a transfer back. One that is in flight is stopped: its connection is closed, or its stream reset. */
 void rille_transfer_release(struct rille_transfer *t);
 
 /* The method of the last request. */

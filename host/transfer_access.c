@@ -17,20 +17,12 @@ CURLcode rille_access_base(struct rille_transfer *t) {
   return curl_easy_setopt(t->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 }
 
-/* Both note that the handle is no longer as all requests share it. */
-
 static CURLcode set_string(struct rille_transfer *t, CURLoption option, const char *value) {
-  if (value == NULL)
-    return CURLE_OK;
-  t->seldom = true;
-  return curl_easy_setopt(t->easy, option, value);
+  return value == NULL ? CURLE_OK : curl_easy_setopt(t->easy, option, value);
 }
 
 static CURLcode set_long(struct rille_transfer *t, bool wanted, CURLoption option, long value) {
-  if (!wanted)
-    return CURLE_OK;
-  t->seldom = true;
-  return curl_easy_setopt(t->easy, option, value);
+  return wanted ? curl_easy_setopt(t->easy, option, value) : CURLE_OK;
 }
 
 /* --- who it says it is --- */
@@ -131,7 +123,6 @@ static CURLcode set_resolve(struct rille_transfer *t, const char *items) {
       return CURLE_OUT_OF_MEMORY;
     t->connect_to = list;
   }
-  t->seldom = true;
   return curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, t->connect_to);
 }
 
@@ -153,15 +144,4 @@ CURLcode rille_access_set(struct rille_transfer *t, const struct rille_access *a
   if (code == CURLE_OK)
     code = set_tls(t, a);
   return code != CURLE_OK ? code : set_way(t, a);
-}
-
-void rille_access_clear(struct rille_transfer *t) {
-  if (t->connect_to != NULL) {
-    (void)curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, NULL); /* it only forgets: it cannot fail */
-    curl_slist_free_all(t->connect_to);
-    t->connect_to = NULL;
-  }
-  rille_buffer_clear(&t->proxy);
-  t->refused[0] = '\0';
-  t->guarded = t->challenged = false;
 }

@@ -1,7 +1,7 @@
 /* transfer_access.h -- by which way a request goes, whom it trusts and who it says it is. A part of
  * transfer.c.
  * Model:  proxy, Unix socket, addresses instead of names; TLS; credentials. They are set on the easy handle
- *         of a request that has them, which is then reset (t->seldom). libcurl uses a connection again only
+ *         of a request that has them. libcurl uses a connection again only
  *         for a request with the same. A guarded transfer refuses private addresses when a socket is opened
  *         and, since somebody else may have opened it, before a request is sent on it.
  * Owner:  a request borrows its strings; libcurl copies them. The list of addresses is the transfer's.
@@ -45,8 +45,5 @@ CURLcode rille_access_set(struct rille_transfer *t, const struct rille_access *a
 
 /* A request is about to be sent to this address: false if the transfer is guarded and it is private. */
 bool rille_access_allows(struct rille_transfer *t, const char *address);
-
-/* Forgets the request; what libcurl only borrows is freed when it is set again or reset. */
-void rille_access_clear(struct rille_transfer *t);
 
 #endif

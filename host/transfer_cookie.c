@@ -18,10 +18,7 @@ bool rille_cookie_add(struct rille_transfer *t, const char *value, size_t length
 }
 
 CURLcode rille_cookie_set(struct rille_transfer *t) {
-  if (t->cookie.length == 0)
-    return CURLE_OK;
-  t->seldom = true;
-  return curl_easy_setopt(t->easy, CURLOPT_COOKIE, t->cookie.data);
+  return t->cookie.length == 0 ? CURLE_OK : curl_easy_setopt(t->easy, CURLOPT_COOKIE, t->cookie.data);
 }
 
 static bool is_same_part(CURLU *a, CURLU *b, CURLUPart part) {

@@ -18,7 +18,6 @@ CURLcode rille_http2_base(struct rille_transfer *t) {
   static const long versions[] = {[RILLE_HTTP_1_1] = CURL_HTTP_VERSION_1_1,
                                   [RILLE_HTTP_AUTO] = CURL_HTTP_VERSION_2TLS,
                                   [RILLE_HTTP_2] = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE};
-  t->waits = t->once = false;
   CURLcode code = curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION, versions[t->http]);
   if (code != CURLE_OK || t->http == RILLE_HTTP_1_1)
     return code;
@@ -30,18 +29,15 @@ CURLcode rille_http2_base(struct rille_transfer *t) {
  * each has one of its own. */
 CURLcode rille_http2_set(struct rille_transfer *t, const struct rille_transfer_request *r) {
   bool tls = strncasecmp(r->url, "https:", 6) == 0;
-  bool waits = tls && t->http != RILLE_HTTP_1_1;
-  bool once = !tls && t->http == RILLE_HTTP_2;
-  CURLcode code = CURLE_OK;
-  if (waits != t->waits)
-    code = curl_easy_setopt(t->easy, CURLOPT_PIPEWAIT, waits ? 1L : 0L);
-  if (code == CURLE_OK && once != t->once)
-    code = curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, once ? 1L : 0L);
-  if (code == CURLE_OK && once != t->once)
-    code = curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, once ? 1L : 0L);
-  t->waits = waits;
-  t->once = once;
-  return code;
+  t->once = !tls && t->http == RILLE_HTTP_2;
+  if (t->http == RILLE_HTTP_1_1)
+    return CURLE_OK;
+  if (tls)
+    return curl_easy_setopt(t->easy, CURLOPT_PIPEWAIT, 1L);
+  if (!t->once)
+    return CURLE_OK;
+  CURLcode code = curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
+  return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
 }
 
 /* It fails only inside a callback of libcurl, where this is not called. */
@@ -66,7 +62,7 @@ void rille_http2_rejoin(struct rille_transfer *t) {
     share(t->pool, SHARED_STREAMS);
 }
 
-/* A part of a head has come: see rille_transfer_release. */
+/* A part of a head has come. */
 static bool has_header(const struct rille_transfer *t) {
   unsigned any = CURLH_HEADER | CURLH_TRAILER | CURLH_CONNECT | CURLH_1XX | CURLH_PSEUDO;
   return t->hops > 0 || curl_easy_nextheader(t->easy, any, -1, NULL) != NULL;
@@ -79,7 +75,3 @@ bool rille_http2_may_repeat(const struct rille_transfer *t) {
   return t->code == CURLE_HTTP2 && t->end == RILLE_END_NONE && safe && !has_header(t) &&
          t->tries < TRIES;
 }
-
-/* One whose connection went on with others keeps its receive buffer, and refuses the size when it is
- * set back by a reset; it may also have had a part of a head. */
-bool rille_http2_spoils(const struct rille_transfer *t) { return t->http != RILLE_HTTP_1_1; }

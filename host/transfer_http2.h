@@ -26,7 +26,4 @@ void rille_http2_rejoin(struct rille_transfer *t);
 /* libcurl failed t, though sending it again could do no harm. */
 bool rille_http2_may_repeat(const struct rille_transfer *t);
 
-/* The easy handle of t cannot be used again. */
-bool rille_http2_spoils(const struct rille_transfer *t);
-
 #endif

@@ -28,21 +28,13 @@ static bool set_callbacks(struct rille_transfer *t) {
  * not told that it is asked for. */
 bool rille_options_base(struct rille_transfer *t) {
   CURL *e = t->easy;
-  t->shape = RILLE_SHAPE_NEW;
-  t->seldom = false;
-  t->is_plain = true;
-  t->connect_timeout = RILLE_CONNECT_TIMEOUT;
-  t->max_redirects = RILLE_REDIRECTS;
   return set_callbacks(t) && rille_access_base(t) == CURLE_OK && rille_http2_base(t) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_USERAGENT, "rille/" RILLE_VERSION) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 1L) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_MAXREDIRS, t->max_redirects) == CURLE_OK;
+         curl_easy_setopt(e, CURLOPT_USERAGENT, "rille/" RILLE_VERSION) == CURLE_OK;
 }
 
 static bool has_body(const struct rille_transfer_request *r) { return r->body != NULL || r->send != NULL; }
@@ -57,29 +49,22 @@ static enum rille_transfer_shape shape_of(const struct rille_transfer_request *r
 
 /* Method and body. Methods with a name of their own keep it and the body on 301 and 302. */
 static CURLcode set_shape(struct rille_transfer *t, const struct rille_transfer_request *r) {
-  enum rille_transfer_shape shape = shape_of(r);
-  bool named = shape == RILLE_SHAPE_OTHER || shape == RILLE_SHAPE_OTHER_BODY;
-  CURLcode code = CURLE_OK;
-  if (shape != t->shape || named) {
-    t->shape = shape;
-    CURLoption option = CURLOPT_HTTPGET;
-    if (shape == RILLE_SHAPE_HEAD)
-      option = CURLOPT_NOBODY;
-    else if (has_body(r))
-      option = CURLOPT_POST;
-    code = curl_easy_setopt(t->easy, option, 1L);
-    if (code == CURLE_OK)
-      code = curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, named ? r->method : NULL);
-    if (code == CURLE_OK)
-      code = curl_easy_setopt(t->easy, CURLOPT_POSTREDIR,
-                              named ? (long)(CURL_REDIR_POST_301 | CURL_REDIR_POST_302) : 0L);
-  }
-  if (code != CURLE_OK || !has_body(r) || shape == RILLE_SHAPE_HEAD)
+  t->shape = shape_of(r);
+  bool named = t->shape == RILLE_SHAPE_OTHER || t->shape == RILLE_SHAPE_OTHER_BODY;
+  CURLoption option = CURLOPT_HTTPGET;
+  if (t->shape == RILLE_SHAPE_HEAD)
+    option = CURLOPT_NOBODY;
+  else if (has_body(r))
+    option = CURLOPT_POST;
+  CURLcode code = curl_easy_setopt(t->easy, option, 1L);
+  if (code == CURLE_OK && named)
+    code = curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, r->method);
+  if (code == CURLE_OK && named)
+    code = curl_easy_setopt(t->easy, CURLOPT_POSTREDIR, (long)(CURL_REDIR_POST_301 | CURL_REDIR_POST_302));
+  if (code != CURLE_OK || !has_body(r) || t->shape == RILLE_SHAPE_HEAD)
     return code;
-  if (r->send != NULL) {
-    t->seldom = true;
+  if (r->send != NULL)
     return rille_send_set(t, r->send);
-  }
   code = curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_length);
   return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, r->body);
 }
@@ -94,19 +79,14 @@ static bool is_idempotent(const char *method) {
 }
 
 static CURLcode set_limits(struct rille_transfer *t, const struct rille_transfer_request *r) {
-  CURLcode code = CURLE_OK;
-  if (r->connect_timeout != t->connect_timeout) {
-    /* To libcurl 0 is its default: five minutes. None is as long as it can count. */
-    long ms = r->connect_timeout > 0 ? r->connect_timeout : INT32_MAX;
-    t->connect_timeout = r->connect_timeout;
-    code = curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, ms);
-  }
-  if (code == CURLE_OK && r->max_redirects != t->max_redirects) {
-    t->max_redirects = r->max_redirects;
-    code = curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, r->max_redirects >= 0 ? 1L : 0L);
-    if (code == CURLE_OK && r->max_redirects >= 0)
-      code = curl_easy_setopt(t->easy, CURLOPT_MAXREDIRS, r->max_redirects);
-  }
+  /* To libcurl 0 is its default: five minutes. None is as long as it can count. */
+  long ms = r->connect_timeout > 0 ? r->connect_timeout : INT32_MAX;
+  CURLcode code = curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, ms);
+  if (code == CURLE_OK && r->max_redirects >= 0)
+    code = curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, 1L);
+  if (code == CURLE_OK && r->max_redirects >= 0)
+    code = curl_easy_setopt(t->easy, CURLOPT_MAXREDIRS, r->max_redirects);
+  t->max_redirects = r->max_redirects;
   t->max_body = r->max_body;
   t->streamed = r->stream;
   t->decompress = r->decompress;
@@ -121,13 +101,9 @@ static bool add_line(struct rille_transfer *t, const char *line) {
 
 /* Links the lines to a list, the content type first (see become_get). */
 static bool link_lines(struct rille_transfer *t) {
-  if (t->node_count > t->node_size) {
-    struct curl_slist *nodes = realloc(t->nodes, t->node_count * sizeof *nodes);
-    if (nodes == NULL)
-      return false;
-    t->nodes = nodes;
-    t->node_size = t->node_count;
-  }
+  t->nodes = malloc(t->node_count * sizeof *t->nodes);
+  if (t->nodes == NULL)
+    return false;
   char *text = t->lines.data;
   struct curl_slist *last = NULL;
   for (uint32_t i = 0; i < t->node_count; i++, text += strlen(text) + 1) {
@@ -148,12 +124,8 @@ static bool link_lines(struct rille_transfer *t) {
 /* The header list. "Name:" keeps libcurl from adding a header of its own. */
 static CURLcode set_headers(struct rille_transfer *t, const struct rille_transfer_request *r) {
   bool ask = r->decompress && !t->own_accept;
-  if (t->node_count == 0 && !has_body(r) && !ask) {
-    if (t->is_plain)
-      return CURLE_OK;
-    t->is_plain = true;
-    return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, NULL);
-  }
+  if (t->node_count == 0 && !has_body(r) && !ask)
+    return CURLE_OK;
   bool ok = true;
   if (has_body(r) && t->type_node < 0) {
     t->type_node = (int32_t)t->node_count;
@@ -165,7 +137,6 @@ static CURLcode set_headers(struct rille_transfer *t, const struct rille_transfe
     ok = ok && add_line(t, "Accept-Encoding: " RILLE_ACCEPT_ENCODING);
   if (!ok || !link_lines(t))
     return CURLE_OUT_OF_MEMORY;
-  t->is_plain = false;
   return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER,
                           &t->nodes[t->type_node >= 0 ? t->type_node : 0]);
 }

@@ -1,15 +1,14 @@
 /* transfer_options.h -- what a request is to a libcurl easy handle. A part of transfer.c.
- * Model:  an easy handle is used again and again; options that most requests share are set once,
- *         and the others when they change. What is seldom set is not tracked: after such a request
- *         the handle is reset.
+ * Model:  an easy handle serves one request: first it gets what all requests have, then what this one has
+ *         besides.
  * Owner:  the transfer owns the easy handle and the header list, which libcurl only reads.
- * Errors: a CURLcode; the handle is then to be reset (t->seldom). */
+ * Errors: a CURLcode. */
 #ifndef RILLE_TRANSFER_OPTIONS_H
 #define RILLE_TRANSFER_OPTIONS_H
 
 #include "transfer.h"
 
-/* Sets what all requests share, on a new handle or one that was reset. */
+/* Sets what all requests share. */
 bool rille_options_base(struct rille_transfer *t);
 
 /* Sets what this request needs. */

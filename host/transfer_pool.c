@@ -155,7 +155,6 @@ struct rille_pool *rille_pool_new(uv_loop_t *loop, const struct rille_pool_calls
   pool->multi = multi;
   pool->calls = calls;
   pool->http = options->http;
-  list_init(&pool->idle);
   list_init(&pool->busy);
   list_init(&pool->ended);
   list_init(&pool->news);
@@ -176,17 +175,11 @@ struct rille_jar *rille_pool_jar(const struct rille_pool *pool) { return pool->j
 
 bool rille_pool_is_closed(const struct rille_pool *pool) { return pool->closed; }
 
-static void destroy_all(struct list *transfers) {
-  while (!list_empty(transfers))
-    rille_transfer_destroy(LIST_ENTRY(transfers->next, struct rille_transfer, link));
-}
-
 void rille_pool_close(struct rille_pool *pool) {
   if (pool->closed)
     return;
   pool->closed = true; /* before on_done is called: nothing can be started any more */
   finish_all(pool, RILLE_END_CLOSED, CURLE_OK);
-  destroy_all(&pool->idle);
   for (struct list *l = pool->ended.next; l != &pool->ended; l = l->next) {
     struct rille_transfer *t = LIST_ENTRY(l, struct rille_transfer, link);
     curl_easy_cleanup(t->easy);
@@ -200,7 +193,8 @@ void rille_pool_close(struct rille_pool *pool) {
 
 void rille_pool_free(struct rille_pool *pool) {
   rille_pool_close(pool);
-  destroy_all(&pool->ended);
+  while (!list_empty(&pool->ended))
+    rille_transfer_destroy(LIST_ENTRY(pool->ended.next, struct rille_transfer, link));
   if (pool->jar != NULL)
     rille_jar_free(pool->jar);
   pool->jar = NULL;

@@ -1,6 +1,6 @@
 /* transfer_pool.h -- a pool, as the parts of transfer.c see it.
- * Model:  a transfer is idle, busy or ended, and in the pool's list of those. What libcurl's callbacks find
- *         is only noted, in two lists more; the user is told of it once libcurl is at rest.
+ * Model:  a transfer that was started is busy or ended, and in the pool's list of those. What libcurl's
+ *         callbacks find is only noted, in two lists more; the user is told of it once libcurl is at rest.
  * Rules:  the callbacks of libcurl call nothing of curl_multi_*, and tell nobody. Every
  *         curl_multi_socket_action is in rille_pool_act, which reads the completions, whatever it returned.
  * Owner:  the pool owns transfers, sockets and its timer. It is freed when handles and transfers are all
@@ -22,10 +22,9 @@
 struct rille_pool {
   CURLM *multi;
   const struct rille_pool_calls *calls;
-  struct list idle, busy, ended;
+  struct list busy, ended;
   struct list news;      /* streamed transfers to tell of */
   struct list sent;      /* bodies of requests to tell of */
-  uint32_t idle_count;
   uint32_t busy_count;   /* those in the multi handle */
   uint32_t transfers;    /* in all */
   struct rille_sockets sockets;

@@ -92,7 +92,6 @@ static void become_get(struct rille_transfer *t) {
   bool post = t->shape == RILLE_SHAPE_POST && (t->status == 301 || t->status == 302);
   if (!post && t->status != 303)
     return;
-  t->seldom = true; /* these options are not as the shape says: start afresh next time */
   rille_send_stop(t);
   if (t->shape == RILLE_SHAPE_OTHER || t->shape == RILLE_SHAPE_OTHER_BODY)
     (void)curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, NULL); /* frees a string: cannot fail */

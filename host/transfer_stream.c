@@ -70,5 +70,5 @@ static void drain_rest(struct rille_transfer *t) {
 void rille_transfer_leave(struct rille_transfer *t) {
   if (t->added)
     drain_rest(t);
-  rille_transfer_abort(t);
+  rille_transfer_release(t);
 }

@@ -162,7 +162,6 @@ CURLcode rille_time_set_idle(struct rille_transfer *t, long ms) {
   t->idle_ms = ms;
   if (ms == 0)
     return CURLE_OK;
-  t->seldom = true;
   CURLcode code = curl_easy_setopt(t->easy, CURLOPT_XFERINFOFUNCTION, on_moved);
   if (code == CURLE_OK)
     code = curl_easy_setopt(t->easy, CURLOPT_XFERINFODATA, t);
