@@ -12,6 +12,14 @@ void rille_class(lua_State *L, const char *name, const luaL_Reg *meta, const lua
   lua_pop(L, 1);
 }
 
+void rille_push_weak(lua_State *L, const char *mode) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushstring(L, mode);
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+}
+
 double rille_check_seconds(lua_State *L, int arg) {
   double seconds = luaL_checknumber(L, arg);
   luaL_argcheck(L, seconds >= 0 && seconds < 1e9, arg, "seconds out of range");

@@ -14,6 +14,9 @@
 /* Registers class `name`: metamethods (with __name, and no __metatable), methods as __index. */
 void rille_class(lua_State *L, const char *name, const luaL_Reg *meta, const luaL_Reg *methods);
 
+/* Pushes a table with weak keys ("k") or values ("v"). */
+void rille_push_weak(lua_State *L, const char *mode);
+
 /* A number of seconds at `arg`: finite, 0 <= s < 1e9. */
 double rille_check_seconds(lua_State *L, int arg);
 

@@ -11,6 +11,8 @@
 
 #include <uv.h>
 
+#include "box.h"
+
 #define FAULT "rille.error"
 
 static const char STORIES = 0; /* its address is the key in the registry */
@@ -401,11 +403,7 @@ static const luaL_Reg lib[] = {{"new", l_new},
 
 /* Makes a table with weak keys in the registry. */
 static void make_weak(lua_State *L, const char *key) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  rille_push_weak(L, "k");
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 

@@ -13,6 +13,7 @@
  * Errors: an error of such a cleanup is a warning that names the generator; it stops nothing (R99). */
 #include "generator.h"
 
+#include "box.h"
 #include "describe.h"
 #include "fault.h"
 #include "leak.h"
@@ -315,11 +316,7 @@ static bool at_end(struct rille *rt) {
 }
 
 void rille_generator_open_drop(lua_State *L) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  rille_push_weak(L, "v");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &LIVE_ONES);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &REPORTED);

@@ -4,6 +4,7 @@
  * Errors: none of its own. */
 #include "leak.h"
 
+#include "box.h"
 #include "lib.h"
 
 static const char NOTED = 0; /* their addresses are the keys in the registry */
@@ -51,11 +52,7 @@ void rille_leak_collected(lua_State *L, int index) {
 
 /* watch(): objects that are opened from here on are noted. */
 static int l_watch(lua_State *L) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  rille_push_weak(L, "k");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &NOTED);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &TOLD);
