@@ -6,11 +6,13 @@
 -- Errors: bad arguments are misuse, when the generator is made. A response that is no event stream raises
 --         ESTATUS or EPROTO; other errors are raised when no more is tried. A signal is never caught.
 
+local backoff = require "rille.backoff"
 local decode = require "rille.stream.decode"
 local fault = require "rille.host.fault"
 local generator = require("rille.host.generator").generator
 local http_fault = require "rille.http.fault"
 local http_options = require "rille.http.options"
+local http_pause = require "rille.http.pause"
 local http_request = require "rille.http.request"
 local misuse = require "rille.host.misuse"
 local new_parser = require "rille.sse_parser"
@@ -129,14 +131,11 @@ end
 -- Waits before the next try: what the server has asked for, then longer and longer.
 local function pause(self)
   local reconnect, retry = self.reconnect, self.parser.retry
-  local seconds = math.min(reconnect.max, reconnect.backoff * 2.0 ^ math.min(self.paused, 64))
+  local seconds = backoff.doubling(reconnect.backoff, reconnect.max, false)(self.paused + 1)
   if retry then seconds = self.paused == 0 and retry or math.max(retry, seconds) end
   self.paused = self.paused + 1
   seconds = math.min(seconds * (1 + math.random() / 2), LONGEST)
-  self.client.pauses:wait(seconds) -- who closes the client wakes it
-  if self.client.pools.closed then
-    error(http_fault.closed { method = self.options.method, url = self.url }, 0)
-  end
+  http_pause(self.client, { method = self.options.method, url = self.url }, seconds)
 end
 
 -- Yields the events of one response. Returns true if there is nothing more to connect to.

@@ -11,6 +11,7 @@ local fault = require "rille.host.fault"
 local host = require "rille.host.http"
 local http_fault = require "rille.http.fault"
 local http_options = require "rille.http.options"
+local http_pause = require "rille.http.pause"
 local misuse = require "rille.host.misuse"
 local task = require "rille.host.task"
 local timer = require "rille.host.timer"
@@ -197,8 +198,7 @@ end
 
 local function pause(run, seconds)
   local _ <close> = hold(run)
-  if seconds > 0 then run.client.pauses:wait(seconds) end -- who closes the client wakes it
-  if run.client.pools.closed then error(http_fault.closed(run.request), 0) end
+  http_pause(run.client, run.request, seconds)
 end
 
 -- Gives the last outcome: returns a response, raises an error.
