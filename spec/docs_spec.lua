@@ -5,10 +5,13 @@ local json = require "rille.json"
 local rille = require "rille"
 local stream = require "rille.stream"
 local generator = require "rille.host.generator"
+local naming = require "spec.helper.names"
 local perl_server = require "spec.helper.perl_server"
 local process = require "spec.helper.process"
 local terminal = require "spec.helper.terminal"
 local pokedex = dofile("scripts/pokedex.lua")
+
+local sorted, upvalue = naming.sorted, naming.upvalue
 
 local function contents(path)
   local file <close> = assert(io.open(path, "rb"))
@@ -190,13 +193,6 @@ local function each_entry(fn)
   end
 end
 
-local function sorted(set)
-  local list = {}
-  for name in pairs(set) do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
-
 -- The names of entries that begin with a prefix: "task:" and "task." are those of tasks.
 local function documented(prefix)
   local set = {}
@@ -238,12 +234,6 @@ local function add(set, prefix, ...)
     for name in pairs(names) do set[prefix .. name] = true end
   end
   return set
-end
-
--- The upvalue of a function: the tables that an __index of C looks in have no other way out.
-local function upvalue(fn, n)
-  local _, value = debug.getupvalue(fn, n)
-  return assert(value)
 end
 
 -- The text of all sources below some directories.

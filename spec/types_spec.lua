@@ -3,14 +3,10 @@ local generator = require "rille.host.generator"
 local http = require "rille.http"
 local rille = require "rille"
 local stream = require "rille.stream"
+local naming = require "spec.helper.names"
 local make = dofile("tools/types.lua")
 
-local function sorted(set)
-  local list = {}
-  for name in pairs(set) do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
+local sorted, upvalue = naming.sorted, naming.upvalue
 
 local function union(...)
   local set = {}
@@ -18,11 +14,6 @@ local function union(...)
     for name in pairs(names) do set[name] = true end
   end
   return set
-end
-
-local function upvalue(fn, n)
-  local _, value = debug.getupvalue(fn, n)
-  return assert(value)
 end
 
 describe("the types", function()
