@@ -8,10 +8,11 @@ package.path = "./?.lua;" .. package.path
 local http = require "rille.http"
 local rille = require "rille"
 local task = require "rille.host.task"
+local descriptors = require "spec.helper.descriptors"
 local new_random = require "spec.helper.stress.random"
 
 local DRIVERS <const> = 32 -- tasks that send one request after the other
-local PATIENCE <const> = 3000 -- turns for what is under way at the end
+local PATIENCE <const> = 30000 -- turns for what is under way at the end
 
 warn("@off") -- responses are dropped on purpose
 
@@ -264,13 +265,6 @@ local ENDS <const> = { plainly, plainly, plainly, cancelled, timed_out, raced, f
 
 -- The run -------------------------------------------------------------------------------------------
 
-local function open_files()
-  local n = 0
-  local list <close> = assert(io.popen("ls /proc/$PPID/fd"))
-  for _ in list:lines() do n = n + 1 end
-  return n
-end
-
 local function memory()
   local file <close> = assert(io.open("/proc/self/status"))
   return tonumber(file:read("a"):match("VmRSS:%s*(%d+)"))
@@ -297,7 +291,7 @@ end
 
 -- Files that are open and handles of libuv once one client was used: the runtime keeps some.
 http.client { base_url = base }:close()
-local files, handles = open_files(), task.handles()
+local files, handles = descriptors.open(), task.handles()
 
 local drivers = {}
 for i = 1, DRIVERS do drivers[i] = rille.spawn(drive) end
@@ -314,7 +308,7 @@ clients = {}
 wait_for("a task is left", function() return task.count() == 1 end)
 wait_for("a handle of libuv is left", function() return task.handles() == handles end)
 wait_for("a deadline is left", function() return select(2, task.handles()) == 0 end)
-wait_for("a file is left open", function() return open_files() == files end)
+wait_for("a file is left open", function() return #descriptors.since(files) == 0 end)
 do
   local client <close> = http.client { base_url = base }
   wait_for("the server has a connection left", function()
