@@ -5,6 +5,9 @@
 local assert = require "luassert"
 local rille = require "rille"
 
+local PATIENCE <const> = 60 -- seconds
+local MOST_SECONDS <const> = 6 -- of a time-out that is doubled
+
 local expect = {}
 
 --- Calls a function that must raise.
@@ -54,13 +57,30 @@ function expect.until_waiting(task)
 end
 
 --- Waits until a condition holds.
----@return boolean held  false if it does not within two seconds
+---@return boolean held  false if it does not within a minute, by which the slowest machine is there
 function expect.eventually(condition)
-  for _ = 1, 400 do
+  local deadline = rille.now() + PATIENCE
+  repeat
     if condition() then return true end
     rille.sleep(0.005)
-  end
+  until rille.now() > deadline
   return false
+end
+
+--- Calls f with the seconds of a time-out that must not strike before f has come to its point; where the
+--- machine is too slow for that, again with twice as many.
+---@generic T
+---@param f fun(seconds: number): T  raises ETIMEDOUT, or gives nil or false, if it has not come there
+---@return T result
+function expect.patiently(f)
+  local seconds = 0.05
+  while true do
+    local ok, result = pcall(f, seconds)
+    if ok and result then return result end
+    if not ok and not rille.is_error(result, "ETIMEDOUT") then error(result, 0) end
+    assert.is_true(seconds < MOST_SECONDS, ok and "it does not come to its point" or tostring(result))
+    seconds = 2 * seconds
+  end
 end
 
 --- A place where one task waits until it is opened.
