@@ -355,7 +355,7 @@ describe("rille.http over HTTP/2", function()
     end)
 
     it("and gives the connection back, whenever it is left", function()
-      local client <close> = new_client { max_connections = 1, timeout = 20 }
+      local client <close> = new_client { max_connections = 1, timeout = 60 }
       local connection = connection_of(client:get("/small"))
       for i = 0, 12 do
         local res <close> = client:stream("/large")

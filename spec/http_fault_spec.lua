@@ -88,9 +88,10 @@ describe("rille.http against a server at fault", function()
 
   it("takes what trickles, as long as it may", function()
     for name, body in pairs(WHOLE) do
-      assert.equal(body, http.get(base .. "/trickle" .. name, { timeout = { idle = 5, total = 50 } }):text())
+      local patient = { timeout = { idle = 60, total = 100 } }
+      assert.equal(body, http.get(base .. "/trickle" .. name, patient):text())
     end
-    local timeout = { idle = 5, total = 0.05 }
+    local timeout = { idle = 60, total = 0.05 }
     assert.equal("total", fails("ETIMEDOUT", "/trickle/blocks-1", { timeout = timeout }).phase)
     local res <close> = http.stream(base .. "/trickle/lines")
     local lines = {}
@@ -102,7 +103,7 @@ describe("rille.http against a server at fault", function()
     for _, name in ipairs { "chunk-size", "chunk-minus", "chunk-long", "chunk-0x", "chunks-twice",
       "lengths-in-one", "length-plus", "length-hex", "length-empty", "nul-in-header", "status-99",
       "status-1000" } do
-      fails("EPROTO", "/" .. name, { timeout = 10 })
+      fails("EPROTO", "/" .. name, { timeout = 60 })
     end
     for _, name in ipairs { "bare-lf", "no-reason", "old" } do
       assert.equal("abc", http.get(base .. "/" .. name):text())
@@ -251,7 +252,7 @@ describe("rille.http against a server at fault", function()
         tasks[i] = rille.spawn(pcall, client.get, client, base .. path, { timeout = 0.3 })
       end
       for i = 1, 60 do tasks[i]:await() end
-      assert.equal("fine", client:get(base .. "/fine", { timeout = 10 }):text())
+      assert.equal("fine", client:get(base .. "/fine", { timeout = 60 }):text())
     end
     assert.is_true(eventually(function() return open() <= before end))
   end)

@@ -31,7 +31,7 @@ describe("proxies of rille.http", function()
   end)
 
   local function fails(code, url, proxy, text)
-    local err = expect.caught(http.get, url, { proxy = proxy, tls = tls, timeout = { connect = 20 } })
+    local err = expect.caught(http.get, url, { proxy = proxy, tls = tls, timeout = { connect = 60 } })
     assert.is_true(rille.is_error(err), tostring(err))
     assert.equal(code, err.code, tostring(err))
     expect.has(err, text)

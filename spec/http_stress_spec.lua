@@ -3,7 +3,7 @@
 local perl_server = require "spec.helper.perl_server"
 local process = require("spec.helper.process")
 
-local PATIENCE = 600 -- seconds
+local PATIENCE = 500 -- seconds
 
 local STRESSED = os.getenv("RILLE_SPEC_GC") == "stress"
 local REQUESTS = os.getenv("RILLE_STRESS_REQUESTS") or (STRESSED and "1000" or "4000")

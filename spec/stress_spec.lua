@@ -2,7 +2,7 @@
 -- says how many, RILLE_STRESS_SEED repeats a run.
 local process = require("spec.helper.process")
 
-local PATIENCE = 300 -- seconds
+local PATIENCE = 500 -- seconds
 
 local STRESSED = os.getenv("RILLE_SPEC_GC") == "stress"
 local OPERATIONS = os.getenv("RILLE_STRESS_OPS") or (STRESSED and "10000" or "200000")
