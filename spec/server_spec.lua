@@ -5,7 +5,7 @@ local rille = require "rille"
 local task = require "rille.host.task"
 local expect = require("spec.helper.expect")
 
-local caught, has = expect.caught, expect.has
+local caught, has, patiently = expect.caught, expect.has, expect.patiently
 
 local process = dofile("spec/helper/process.lua")
 local raw_client = dofile("spec/helper/raw_client.lua")
@@ -34,12 +34,7 @@ local function stderr_of(fn, ...)
 end
 
 local function wait_for(condition)
-  for _ = 1, 2000 do
-    local value = condition()
-    if value then return value end
-    rille.sleep(0.005)
-  end
-  error("it did not come", 2)
+  if not expect.eventually(condition) then error("it did not come", 2) end
 end
 
 -- The bodies of the responses in what a raw client received; every one has a Content-Length.
@@ -332,18 +327,28 @@ describe("a handler", function()
   end)
 
   it("whose client goes away runs to its end, and nothing is said", function()
-    local ended = 0
+    local begun, ended, gate = 0, 0, rille.event()
     local server <close> = serve(function(req)
       if req.path == "/wait" then
-        rille.sleep(0.05)
+        begun = begun + 1
+        gate:wait()
         ended = ended + 1
       end
       return { body = ("x"):rep(1 << 20) }
     end)
+    -- A client that goes away, a little after it was heard.
+    local function leave(...)
+      local before, steps = begun, table.pack(...)
+      patiently(function(seconds)
+        raw_client.talk(server.port, "send:" .. GET:format("/wait"), "pause:" .. seconds, table.unpack(steps))
+        return begun > before
+      end)
+    end
     local written = stderr_of(function()
-      raw_client.talk(server.port, "send:" .. GET:format("/wait"), "pause:0.01", "reset")
-      raw_client.talk(server.port, "send:" .. GET:format("/wait"), "pause:0.01")
-      wait_for(function() return ended == 2 end)
+      leave("reset")
+      leave()
+      gate:set()
+      wait_for(function() return ended == begun end)
       assert.equal(200, http.get(server.url).status)
     end)
     assert.equal("", written)
@@ -463,7 +468,8 @@ describe("a connection", function()
 end)
 
 describe("a limit", function()
-  local function refused(options, text)
+  -- What a client is told that sends a text; no handler is called.
+  local function answer_of(options, text)
     local called = false
     local server <close> = serve(function()
       called = true
@@ -471,10 +477,16 @@ describe("a limit", function()
     end, options)
     local answer = raw_client.exchange(server.port, text)
     assert.is_false(called)
+    return answer
+  end
+
+  local function status_of(answer)
     has(answer, "Connection: close\r\n")
     assert.is_truthy(answer:find("%[eof%]$"), answer)
     return tonumber(answer:match("^HTTP/1.1 (%d+) "))
   end
+
+  local function refused(options, text) return status_of(answer_of(options, text)) end
 
   it("bounds the body, by its stated length and as it comes", function()
     local head = "POST / HTTP/1.1\r\nHost: x\r\n"
@@ -513,35 +525,51 @@ describe("a limit", function()
   end)
 
   it("on time ends slow heads and slow bodies with 408", function()
-    local options = { header_timeout = 0.05, body_timeout = 0.05 }
-    assert.equal(408, refused(options, "GET / HT"))
-    assert.equal(408, refused(options, "GET / HTTP/1.1\r\nHost: x\r\n"))
-    assert.equal(408, refused(options, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"))
+    for _, text in ipairs {
+      "GET / HT", "GET / HTTP/1.1\r\nHost: x\r\n",
+      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab",
+    } do
+      local status = patiently(function(seconds)
+        local answer = answer_of({ header_timeout = seconds, body_timeout = seconds }, text)
+        return answer ~= "[eof]" and status_of(answer) -- else nothing had come when the time was over
+      end)
+      assert.equal(408, status)
+    end
   end)
 
   it("on a head's time is for all of it: a drop now and then does not help", function()
-    local server <close> = serve(echo_path, { header_timeout = 0.1 })
-    local steps = { "send:GET / HTTP/1.1\r\n" }
-    for i = 1, 20 do
-      steps[2 * i], steps[2 * i + 1] = "pause:0.02", "send:A: b\r\n"
-    end
-    steps[#steps + 1] = "eof"
-    has(raw_client.talk(server.port, table.unpack(steps)), "HTTP/1.1 408 ")
+    local answer = patiently(function(seconds)
+      local server <close> = serve(echo_path, { header_timeout = seconds })
+      local steps = { "send:GET / HTTP/1.1\r\n" }
+      for i = 1, 20 do
+        steps[2 * i], steps[2 * i + 1] = "pause:" .. seconds / 5, "send:A: b\r\n"
+      end
+      steps[#steps + 1] = "eof"
+      local answer = raw_client.talk(server.port, table.unpack(steps))
+      return answer ~= "[eof]" and answer -- else nothing had come when the time was over
+    end)
+    has(answer, "HTTP/1.1 408 ")
   end)
 
   it("on a body's time is for each part of it", function()
-    local server <close> = serve(function(req) return { body = req:text() } end, { body_timeout = 0.5 })
-    local steps = { "send:POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 12\r\n\r\n" }
-    for i = 1, 12 do
-      steps[2 * i], steps[2 * i + 1] = "pause:0.06", "send:x"
-    end
-    steps[#steps + 1] = "eof"
-    assert.same({ ("x"):rep(12) }, bodies(raw_client.talk(server.port, table.unpack(steps))))
+    local answer = patiently(function(seconds)
+      local options = { body_timeout = seconds }
+      local server <close> = serve(function(req) return { body = req:text() } end, options)
+      local steps = { "send:POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 12\r\n\r\n" }
+      for i = 1, 12 do
+        steps[2 * i], steps[2 * i + 1] = "pause:" .. seconds / 8, "send:x"
+      end
+      steps[#steps + 1] = "eof"
+      local answer = raw_client.talk(server.port, table.unpack(steps))
+      return not answer:find("^HTTP/1.1 408 ") and answer -- else the machine was too slow
+    end)
+    assert.same({ ("x"):rep(12) }, bodies(answer))
   end)
 
   it("on idleness closes without a word, at the start and between requests", function()
-    local server <close> = serve(echo_path, { header_timeout = 0.03, keep_alive = 0.03 })
-    assert.equal("[eof]", raw_client.talk(server.port, "eof"))
+    local hasty <close> = serve(echo_path, { header_timeout = 0.03, keep_alive = 60 })
+    assert.equal("[eof]", raw_client.talk(hasty.port, "eof"))
+    local server <close> = serve(echo_path, { header_timeout = 60, keep_alive = 0.03 })
     local text = raw_client.talk(server.port, "send:" .. GET:format("/1"), "eof")
     assert.equal("/1[eof]", text:sub(-7))
   end)
@@ -577,7 +605,7 @@ describe("a limit", function()
       io.stdout:setvbuf("line")
       local server
       server = require "rille.http".serve({ max_connections = 1000 }, function(req)
-        local file <close> = assert(io.open("/dev/null"))
+        do local _ <close> = assert(io.open("/dev/null")) end
         require "rille".sleep(0.01)
         if req.path == "/stop" then server:close(0) end
         return { body = "ok" }
@@ -729,14 +757,18 @@ end)
 
 describe("server:close", function()
   it("lets running handlers finish, refuses new clients, and is idempotent", function()
+    local entered = rille.event()
     local server = serve(function(req)
-      rille.sleep(0.05)
+      if req.path == "/last" then
+        entered:set()
+        rille.sleep(0.05)
+      end
       return echo_path(req)
     end)
     local client = rille.spawn(function() return http.get(server.url .. "/last"):text() end)
     local idle <close> = raw_client.start(server.port, "send:" .. GET:format("/1"), "eof")
     idle:expect("/1")
-    rille.sleep(0.01)
+    entered:wait()
     server:close()
     assert.equal("/last", client:await())
     assert.equal("/1[eof]", idle:wait().stdout:sub(-7))
@@ -747,7 +779,7 @@ describe("server:close", function()
 
   it("cancels handlers that outlast the grace, and waits for their cleanup", function()
     for _, grace in ipairs { 0, 0.02 } do
-      local cleaned = false
+      local cleaned, entered = false, rille.event()
       local server = serve(function()
         local _ <close> = setmetatable({}, {
           __close = function()
@@ -755,10 +787,11 @@ describe("server:close", function()
             cleaned = true
           end,
         })
+        entered:set()
         rille.sleep(60)
       end)
       local client = rille.spawn(pcall, http.get, server.url)
-      rille.sleep(0.02)
+      entered:wait()
       local written = stderr_of(function() server:close(grace) end)
       assert.is_true(cleaned)
       assert.equal("", written)
@@ -811,15 +844,16 @@ describe("server:close", function()
   end)
 
   it("ends at once when who waits for it is cancelled", function()
-    local cleaned = false
+    local cleaned, entered = false, rille.event()
     local server = serve(function()
       local _ <close> = setmetatable({}, { __close = function() cleaned = true end })
+      entered:set()
       rille.sleep(60)
     end)
     local client = rille.spawn(pcall, http.get, server.url)
-    rille.sleep(0.02)
+    entered:wait()
     local closer = rille.spawn(server.close, server, 60)
-    rille.sleep(0.01)
+    expect.until_waiting(closer)
     closer:cancel()
     closer:join()
     assert.is_true(cleaned)
@@ -943,14 +977,16 @@ describe("rille.host.server", function()
 
   it("goes on writing a response when who waits for that is cancelled", function()
     local listener <close> = core.listen {}
-    local client <close> = raw_client.start(listener:port(), "send:" .. LAST:format("/"), "pause:0.1", "eof")
+    local client <close> = raw_client.start(listener:port(), "send:" .. LAST:format("/"), "eof")
     local exchange = listener:accept()
+    client:signal("STOP") -- until the writer was cancelled
     local writer = task.spawn_owned(exchange.respond, exchange, 200, nil, ("x"):rep(1 << 24))
     rille.sleep(0.01)
     assert.equal("waiting", writer:status())
     exchange:close() -- it is being answered: nothing to close
     writer:cancel()
     writer:join()
+    client:signal("CONT")
     writer, exchange = nil, nil -- luacheck: ignore
     collectgarbage()
     local text = client:wait().stdout

@@ -4,7 +4,7 @@
 -- Errors: a program that is not done in time is killed, and the wait for it raises.
 local rille = require "rille"
 
-local PATIENCE = 60 -- seconds; under sanitizers a program may be slow
+local PATIENCE = 100 -- seconds; under sanitizers a program may be slow
 
 local function output_of(command)
   local pipe <close> = assert(io.popen(command))

@@ -9,7 +9,7 @@
 #   pause:S      waits S seconds
 #   shut         shuts the writing side
 #   reset        closes with a reset
-# Exit status: 0; 1 when a step is not done within 20 seconds, or cannot be done.
+# Exit status: 0; 1 when a step is not done within 100 seconds, or cannot be done.
 use strict;
 use warnings;
 use IO::Select;
@@ -20,7 +20,7 @@ use Time::HiRes qw(sleep time);
 
 $| = 1;
 $SIG{PIPE} = 'IGNORE';
-my $PATIENCE = 20;
+my $PATIENCE = 100;
 
 my $where = shift @ARGV;
 my $socket = $where =~ /^\d+$/

@@ -4,7 +4,7 @@
 local rille = require "rille"
 local process = require "spec.helper.process"
 
-local PATIENCE = 30 -- seconds; under sanitizers a program may be slow
+local PATIENCE = 100 -- seconds; under sanitizers a program may be slow
 
 ---@class terminal
 ---@field private directory string
