@@ -27,7 +27,7 @@ describe("rille.group", function()
   end)
 
   it("returns after fn and every child", function()
-    local log = {}
+    local log, _ <close> = {}, rille.test.clock()
     local result = rille.group(function(group)
       for i = 3, 1, -1 do
         group:spawn(function()
@@ -92,6 +92,7 @@ describe("rille.group", function()
   end)
 
   it("joins what another task spawns into it while it is open", function()
+    local _ <close> = rille.test.clock()
     local log, open = {}, nil
     local gate = new_gate()
     local stranger = rille.spawn(function()
@@ -112,7 +113,7 @@ describe("rille.group", function()
   end)
 
   it("R78 a task that a generator's body spawns into it belongs to it, not to the generator", function()
-    local log = {}
+    local log, _ <close> = {}, rille.test.clock()
     rille.group(function(group)
       for _ in rille.generator(function()
         group:spawn(function()
@@ -856,7 +857,7 @@ describe("rille.group: groups in groups", function()
   end)
 
   it("a child of the inner one may spawn into the outer one", function()
-    local log = {}
+    local log, _ <close> = {}, rille.test.clock()
     rille.group(function(outer)
       rille.group(function(inner)
         inner:spawn(function()

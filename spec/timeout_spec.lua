@@ -531,7 +531,7 @@ describe("rille.timeout around a generator's step", function()
         coroutine.yield(i)
       end
     end)()
-    local seen = {}
+    local seen, _ <close> = {}, rille.test.clock()
     for v in function() return rille.timeout(0.5, g.next, g) end do
       rille.timeout(60, rille.sleep, 0.002)
       seen[#seen + 1] = v
@@ -886,7 +886,7 @@ describe("rille.shield", function()
   end)
 
   it("holds for groups inside it: their children are not cancelled", function()
-    local log = {}
+    local log, _ <close> = {}, rille.test.clock()
     local task = rille.spawn(function()
       rille.shield(function()
         rille.group(function(group)
@@ -913,7 +913,7 @@ describe("rille.shield", function()
   end)
 
   it("a child of a group that shields itself delays the end of the group", function()
-    local log = {}
+    local log, _ <close> = {}, rille.test.clock()
     assert.equal("first", caught(rille.group, function(group)
       group:spawn(function()
         rille.shield(rille.sleep, 0.01)
@@ -1024,7 +1024,7 @@ describe("rille.shield", function()
   end)
 
   it("a loser of a race that shields itself is waited for", function()
-    local log = {}
+    local log, _ <close> = {}, rille.test.clock()
     assert.equal("fast", (rille.race({
       slow = function()
         rille.shield(rille.sleep, 0.005)
