@@ -449,6 +449,7 @@ describe("channels under random cancels and closes", function()
 
   it("lose no value and deliver none twice", function()
     local first = os.time() * 1000
-    for seed = first, first + 9 do assert.is_true(run(seed)) end
+    local seeds = os.getenv("RILLE_SPEC_GC") == "stress" and 3 or 10
+    for seed = first, first + seeds - 1 do assert.is_true(run(seed)) end
   end)
 end)

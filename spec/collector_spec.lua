@@ -8,6 +8,8 @@ local expect = require("spec.helper.expect")
 
 local closer = expect.closer
 
+local MANY <const> = os.getenv("RILLE_SPEC_GC") == "stress" and 1000 or 10000
+
 local function collect()
   collectgarbage()
   collectgarbage()
@@ -35,10 +37,10 @@ describe("what a program leaves behind", function()
         for _ in g:each() do break end
       end
     end
-    leave(100)
+    leave(MANY // 100)
     assert.equal(0, alive(weak))
     local open, before = descriptors.open(), collectgarbage("count")
-    leave(10000)
+    leave(MANY)
     assert.equal(0, alive(weak))
     assert.same({}, descriptors.since(open))
     weak = setmetatable({}, { __mode = "k" }) -- the old one has room for all of them
@@ -52,7 +54,7 @@ describe("what a program leaves behind", function()
       weak[coroutine.running()] = true
       coroutine.yield(1)
     end)
-    for _ = 1, 3334 do
+    for _ = 1, MANY // 3 do
       pcall(function() for _ in gen() do error("x") end end)
       ;(function() for _ in gen() do return end end)()
       local g = gen()
@@ -65,7 +67,7 @@ describe("what a program leaves behind", function()
   it("10,000 generators that were never started are collected without a word", function()
     local weak = setmetatable({}, { __mode = "k" })
     local gen = rille.generator(function() error("never") end)
-    for _ = 1, 10000 do weak[gen()] = true end
+    for _ = 1, MANY do weak[gen()] = true end
     assert.equal(0, alive(weak))
   end)
 
@@ -112,7 +114,7 @@ describe("what a program leaves behind", function()
   it("tasks that are done, failed or cancelled are collected", function()
     local weak = setmetatable({}, { __mode = "k" })
     ;(function()
-      for i = 1, 1000 do
+      for i = 1, MANY // 10 do
         local task = rille.spawn(function()
           weak[coroutine.running()] = true
           rille.sleep(i % 3 == 0 and 60 or 0)
@@ -133,7 +135,7 @@ describe("what a program leaves behind", function()
   it("coroutines that waited are collected", function()
     local weak = setmetatable({}, { __mode = "k" })
     ;(function()
-      for _ = 1, 1000 do
+      for _ = 1, MANY // 10 do
         local co = coroutine.create(function()
           rille.sleep(0)
           coroutine.yield(1)
@@ -148,7 +150,7 @@ describe("what a program leaves behind", function()
   it("what a resume function of rille.callback held is collected", function()
     local weak = setmetatable({}, { __mode = "k" })
     ;(function()
-      for _ = 1, 1000 do
+      for _ = 1, MANY // 10 do
         local value = {}
         weak[value] = true
         rille.callback(function(resume) resume(value) end)

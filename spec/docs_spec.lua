@@ -277,6 +277,11 @@ local function assert_documented(prefix, names)
 end
 
 describe("reference.md", function()
+  if STRESS ~= "" then -- it is all reading of texts, in which there is nothing to be found
+    setup(function() collectgarbage("incremental", 200, 100) end)
+    teardown(function() collectgarbage("incremental", 1, 1000) end)
+  end
+
   it("has the names of the modules", function()
     assert_documented("rille", add({}, ".", rille))
     assert_documented("stream", add({}, ".", stream))

@@ -12,6 +12,8 @@ local STATES = {
   closing = true, exhausted = true, closed = true, failed = true,
 }
 
+local DEPTH <const> = os.getenv("RILLE_SPEC_GC") == "stress" and 1000 or 10000
+
 describe("rille.generator: re-entrancy", function()
   it("R84 next, throw and close from inside the body are errors", function()
     local g, errors
@@ -161,14 +163,14 @@ describe("rille.generator: nesting", function()
   end
 
   it("R90 10,000 nested generators pass items that needed no wait", function()
-    local g = chain(10000, (counter(3)()))
+    local g = chain(DEPTH, (counter(3)()))
     assert.same({ 1, 2, 3 }, { (g:next()), (g:next()), (g:next()) })
     assert.is_nil((g:next()))
     assert.equal("exhausted", g:status())
   end)
 
   it("R90 10,000 nested generators pass items that needed waits", function()
-    local g = chain(10000, (counter(3, true)()))
+    local g = chain(DEPTH, (counter(3, true)()))
     assert.same({ 1, 2, 3 }, { (g:next()), (g:next()), (g:next()) })
     assert.is_nil((g:next()))
     assert.equal("exhausted", g:status())
@@ -177,7 +179,7 @@ describe("rille.generator: nesting", function()
   it("R90 an error passes 10,000 nested generators", function()
     for _, waits in ipairs({ false, true }) do
       local mine = {}
-      local g = chain(10000, (rille.generator(function()
+      local g = chain(DEPTH, (rille.generator(function()
         coroutine.yield(1)
         if waits then rille.sleep(0) end
         error(mine)
@@ -191,7 +193,7 @@ describe("rille.generator: nesting", function()
   it("R90 10,000 nested generators close", function()
     for _, waits in ipairs({ false, true }) do
       local log = {}
-      local g = chain(10000, (logged(log, "leaf", waits)()))
+      local g = chain(DEPTH, (logged(log, "leaf", waits)()))
       g:next()
       g:close()
       assert.same({ "leaf" }, log)
@@ -210,7 +212,7 @@ describe("rille.generator: nesting", function()
       for v in nest(depth - 1) do coroutine.yield(v) end
     end)
     local seen = {}
-    for v in nest(10000) do seen[#seen + 1] = v end
+    for v in nest(DEPTH) do seen[#seen + 1] = v end
     assert.same({ "bottom" }, seen)
   end)
 
@@ -219,12 +221,12 @@ describe("rille.generator: nesting", function()
     local depth = 0
     nest = rille.generator(function()
       depth = depth + 1
-      if depth > 20000 then error("deep enough", 0) end
+      if depth > 2 * DEPTH then error("deep enough", 0) end
       for v in nest() do coroutine.yield(v) end
     end)
     local err = caught(function() for _ in nest() do break end end)
     assert.is_truthy(err == "deep enough" or err:find("overflow", 1, true), err)
-    assert.is_true(depth > 10000)
+    assert.is_true(depth > DEPTH)
     rille.sleep(0)
   end)
 
