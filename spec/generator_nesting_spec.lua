@@ -12,7 +12,7 @@ local STATES = {
   closing = true, exhausted = true, closed = true, failed = true,
 }
 
-local DEPTH <const> = os.getenv("RILLE_SPEC_GC") == "stress" and 1000 or 10000
+local DEPTH <const> = os.getenv("RILLE_SPEC_GC") == "stress" and 400 or 10000
 
 describe("rille.generator: re-entrancy", function()
   it("R84 next, throw and close from inside the body are errors", function()
