@@ -171,7 +171,8 @@ describe("the header Link", function()
     assert.equal("a=x", read("<a>; rel=" .. (" "):rep(100000) .. "x"))
     assert.equal("a=" .. ("x "):rep(50000) .. "y", read("<a>; rel=" .. ("x "):rep(50000) .. "y"))
     assert.equal("a=-", read("<a>" .. (" "):rep(100000)))
-    assert.equal(20000, #http_link.parse(("<a>;b,"):rep(20000)))
+    local many = os.getenv("RILLE_SPEC_GC") == "stress" and 2000 or 20000
+    assert.equal(many, #http_link.parse(("<a>;b,"):rep(many)))
   end)
 end)
 

@@ -78,12 +78,12 @@ describe("rille.json.decode", function()
   end)
 
   it("decodes a large document", function()
-    local parts = {}
-    for i = 1, 20000 do parts[i] = ('{"id":%d,"name":"name %d"}'):format(i, i) end
+    local parts, n = {}, os.getenv("RILLE_SPEC_GC") == "stress" and 2000 or 20000
+    for i = 1, n do parts[i] = ('{"id":%d,"name":"name %d"}'):format(i, i) end
     local list = json.decode("[" .. table.concat(parts, ",") .. "]")
-    assert.equal(20000, #list)
-    assert.equal(20000, list[20000].id)
-    assert.equal("name 20000", list[20000].name)
+    assert.equal(n, #list)
+    assert.equal(n, list[n].id)
+    assert.equal("name " .. n, list[n].name)
   end)
 end)
 
