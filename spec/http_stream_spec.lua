@@ -817,14 +817,14 @@ describe("rille.sse", function()
   end
 
   it("makes an event of many short lines, in the room that they need", function()
-    for _, n in ipairs { 1, 2, 1023, 1024, 1025, 2048, 5000 } do
+    for _, n in ipairs(STRESSED and { 1, 2, 1023, 1025 } or { 1, 2, 1023, 1024, 1025, 2048, 5000 }) do
       local data = {}
       for i = 1, n do data[i] = i % 3 == 0 and "" or tostring(i) end
       local text = "data:" .. table.concat(data, "\ndata:") .. "\n\ndata:next\n\n"
       local events = sse.events({ text }):collect()
       assert.same({ table.concat(data, "\n"), "next" }, { events[1].data, events[2].data })
     end
-    local left, piece = STRESSED and 4 or 200, ("data\n"):rep(10000)
+    local left, piece = STRESSED and 4 or 200, ("data\n"):rep(STRESSED and 1000 or 10000)
     collectgarbage()
     local before, grown = collectgarbage("count"), 0
     local events = sse.events(function()
