@@ -4,6 +4,7 @@ local http = require "rille.http"
 local rille = require "rille"
 local stream = require "rille.stream"
 local naming = require "spec.helper.names"
+local options = require "spec.helper.options"
 local make = dofile("tools/types.lua")
 
 local sorted, upvalue = naming.sorted, naming.upvalue
@@ -54,15 +55,22 @@ describe("the types", function()
     task:join()
     assert.same(sorted(union({ name = true }, upvalue(getmetatable(task).__index, 1))),
       sorted(members["rille.Task"]))
-    local channel = getmetatable(rille.channel()).__index
-    assert_declared("rille.Semaphore", getmetatable(rille.semaphore(1)).__index)
-    assert_declared("rille.Mutex", getmetatable(rille.mutex()).__index)
-    assert_declared("rille.Event", getmetatable(rille.event()).__index)
-    for name, method in pairs(channel) do
-      if stream[name] ~= method then assert.is_true(members["rille.Channel"][name] or false, name) end
-    end
-    for name, method in pairs(getmetatable((stream.range(1))).__index) do
-      if stream[name] ~= method then assert.is_true(members["rille.StreamProtocol"][name] or false, name) end
+    local semaphore, mutex = rille.semaphore(1), rille.mutex()
+    local permit <close> = semaphore:acquire()
+    local hold <close> = mutex:acquire()
+    assert_declared("rille.Semaphore", naming.methods(semaphore))
+    assert_declared("rille.Permit", naming.methods(permit))
+    assert_declared("rille.Mutex", naming.methods(mutex))
+    assert_declared("rille.Hold", naming.methods(hold))
+    assert_declared("rille.Event", naming.methods(rille.event()))
+    rille.group(function(group) assert_declared("rille.Group", naming.methods(group)) end)
+    for class, object in pairs {
+      ["rille.Channel"] = rille.channel(), ["rille.StreamProtocol"] = (stream.range(1)),
+      ["rille.Share"] = (stream.range(1):share()),
+    } do
+      for name, method in pairs(naming.methods(object)) do
+        if stream[name] ~= method then assert.is_true(members[class][name] or false, class .. "." .. name) end
+      end
     end
     local clock <close> = rille.test.clock()
     assert.same(sorted(getmetatable(clock).__index), sorted(members["rille.Clock"]))
@@ -95,8 +103,32 @@ describe("the types", function()
     end
   end)
 
+  -- Is there a function of this name of which the declaration tells of the option?
+  local function tells(name, option)
+    for declaration in files["rille.lua"]:gsub("\n\n", "\0"):gmatch("%Z+") do
+      if declaration:find("\nfunction class_%d+[.:]" .. name .. "%(") then
+        local class = declaration:match("@param options%? (rille%.[%w.]+)")
+        if class and members[class][option] then return true end
+        for fields in declaration:gmatch("%b{}") do
+          if fields:find(" " .. option .. ": ") then return true end
+        end
+      end
+    end
+    return false
+  end
+
+  it("have the options of operators", function()
+    assert.is_false(tells("map", "nonsense"))
+    for operator, known in pairs(options.of_operators()) do
+      for option in pairs(known) do
+        assert.is_true(tells(operator:match("[%w_]+$"), option), operator .. ": " .. option)
+      end
+    end
+  end)
+
   it("know what a stream is of", function()
     local text = files["rille.lua"]
+    assert.is_nil(text:find("rille%.Stream[^%w<]"))
     for _, line in ipairs {
       "---@class rille.Stream<T>: rille.StreamProtocol, rille.StreamOperators",
       "---@return rille.Stream<rille.ServerSentEvent>",

@@ -407,20 +407,20 @@ end
 -- The body as streams, as of a streamed response; of a whole one they may be read again.
 
 --- The bytes of the body, in one piece.
----@return rille.Stream of strings
+---@return rille.Stream<string>
 function Response:chunks() return require("rille.http.buffered").chunks(self) end
 
 --- The lines of the body's text, without their ends: LF, CRLF or CR. The last one may lack its end.
----@return rille.Stream of strings
+---@return rille.Stream<string>
 function Response:lines() return require("rille.http.buffered").lines(self) end
 
 --- The values of a body with one JSON text a line; blank lines are skipped.
----@return rille.Stream of any
+---@return rille.Stream<any>
 --- Raises EJSON, with `line` and `position`, at a line that is not JSON.
 function Response:ndjson() return require("rille.http.buffered").ndjson(self) end
 
 --- The events of a body in the format of Server-Sent Events.
----@return rille.Stream of rille.ServerSentEvent
+---@return rille.Stream<rille.ServerSentEvent>
 function Response:events() return require("rille.http.buffered").events(self) end
 
 --- The URL that the header Link (RFC 8288) gives for a relation type, absolute; nil if there is none.
