@@ -1,5 +1,8 @@
 -- What `make install` puts where, the manual page, and the completion of bash.
-local process = dofile("spec/helper/process.lua")
+local naming = require "spec.helper.names"
+local process = require "spec.helper.process"
+
+local sorted = naming.sorted
 
 local function run(...) return process.run({ "sh", "-c", ... }) end
 
@@ -41,13 +44,53 @@ describe("make install", function()
   end)
 end)
 
+-- What the program says of itself: its usage, the options in it, and its commands, such as "test".
+local usage = process.run({ process.rille, "--help" }).stdout
+local options = naming.options(usage)
+
+local function commands()
+  local set = {}
+  for name in usage:gmatch("\n       rille (%a+) ") do set[name] = true end
+  assert(set.test)
+  return set
+end
+
 describe("rille.1", function()
-  it("has the options of the command", function()
-    local file <close> = assert(io.open("docs/rille.1"))
-    local page = file:read("a"):gsub("\\%-", "-"):gsub("\\fR", "")
-    for option in process.run({ process.rille, "--help" }).stdout:gmatch("%f[-]%-%-?%a[%w-]*") do
-      assert.is_truthy(page:find("%f[-]" .. option:gsub("%-", "%%-") .. "%f[^%w-]"), option)
+  local file <close> = assert(io.open("docs/rille.1"))
+  local page = file:read("a"):gsub("\\%-", "-"):gsub("\\f.", "")
+
+  -- The options that stand at the left of a section: in the line below each ".TP".
+  local function tagged(title)
+    local set = {}
+    local section = page:match("\n%.SH " .. title .. "\n(.-)\n%.SH ")
+    for tag in section:gmatch("\n%.TP\n([^\n]*)") do
+      for word in tag:gmatch("%S+") do
+        local option = word:match("^%-[%w-]*")
+        if option then set[option] = true end
+      end
     end
+    return set
+  end
+
+  it("has the options of the command, and no others", function()
+    assert.same(sorted(options), sorted(tagged "OPTIONS"))
+  end)
+
+  it("has the commands", function()
+    local synopsis = page:match("\n%.SH SYNOPSIS\n(.-)\n%.SH ")
+    for name in pairs(commands()) do
+      assert.is_truthy(synopsis:find("\n.B rille " .. name .. "\n", 1, true), name)
+      assert.is_truthy(page:find("\n.SH RILLE " .. name:upper() .. "\n", 1, true), name)
+    end
+  end)
+
+  it("has the options that rille test has besides those of busted", function()
+    local of_busted = run("busted --help 2>&1").stdout
+    local own = {}
+    for option in output_of(process.quote(process.rille) .. " test --help"):gmatch("%f[-]%-%-[%w-]+") do
+      own[option] = not of_busted:find(option, 1, true) or nil
+    end
+    assert.same(sorted(own), sorted(tagged "RILLE TEST"))
   end)
 
   it("has no warnings of groff, if that is there", function()
@@ -70,16 +113,21 @@ describe("the completion of bash", function()
     return set
   end
 
-  it("offers options, scripts and the options of rille test", function()
+  it("offers the options and the commands, and no others", function()
+    options["-"], options["--"] = nil, nil -- nothing to complete
+    assert.same(sorted(options), sorted(complete("-")))
+    for name in pairs(commands()) do assert.is_true(complete(name:sub(1, 1))[name], name) end
+  end)
+
+  it("offers scripts, files and the options of rille test", function()
     assert.is_true(complete("--v")["--version"])
-    assert.is_true(complete("t")["test"])
     assert.is_true(complete("scripts/pokem")["scripts/pokemon.lua"])
     assert.is_nil(complete("READ")["README.md"])
     assert.is_true(complete("scripts/pokemon.lua", "READ")["README.md"])
-    local options = complete("test", "--")
-    assert.is_true(options["--timeout="])
-    assert.is_true(options["--shuffle"])
-    assert.is_true(options["--no-shuffle"])
+    local of_test = complete("test", "--")
+    assert.is_true(of_test["--timeout="])
+    assert.is_true(of_test["--shuffle"])
+    assert.is_true(of_test["--no-shuffle"])
     assert.is_true(complete("-e", "code", "test", "spec/packaging_s")["spec/packaging_spec.lua"])
     assert.same({}, complete("-l", "x"))
   end)
