@@ -4,8 +4,8 @@
 # What a build needs, what the specs need, what the linters need, what the benchmarks need.
 PACKAGES_BUILD = gcc g++ libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua-cjson-dev libsimdjson-dev \
                  zlib1g-dev libbrotli-dev libzstd-dev node-llhttp libedit-dev ca-certificates
-PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl brotli zstd openssl python3-httpbin gunicorn nghttp2-server \
-                 tinyproxy-bin microsocks iproute2 lua-penlight lua-lpeg lua-filesystem lua-socket tmux
+PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl brotli zstd openssl python3 python3-httpbin gunicorn \
+                 nghttp2-server tinyproxy-bin microsocks iproute2 lua-penlight lua-lpeg lua-filesystem lua-socket tmux
 PACKAGES_LINT  = clang lua-check
 PACKAGES_CHECK = valgrind
 PACKAGES_BENCH = nginx-light perl lua5.4

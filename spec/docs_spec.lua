@@ -1,5 +1,9 @@
--- The documents: every example of guide.md and README.md runs and prints what is shown there.
+-- The documents: every example of guide.md, coming-from-python.md and README.md runs and prints what is shown
+-- there, and they name nothing that is not there.
+local http = require "rille.http"
+local stream = require "rille.stream"
 local process = require "spec.helper.process"
+local reference = require "spec.helper.reference"
 local terminal = require "spec.helper.terminal"
 local pokedex = dofile("scripts/pokedex.lua")
 
@@ -43,11 +47,15 @@ end
 -- the same with an option, which is a frame in tracebacks.
 local STRESS = os.getenv("RILLE_SPEC_GC") == "stress" and "collectgarbage('incremental', 1, 1000, 1) " or ""
 
-local function run(text)
+-- Runs a program that is saved as a file of this name.
+local function run_file(words, name, text)
   local dir <close> = directory()
-  write(dir.path .. "/example.lua", STRESS .. text)
-  return process.run({ process.rille, "example.lua" }, { cwd = dir.path })
+  write(dir.path .. "/" .. name, text)
+  words[#words + 1] = name
+  return process.run(words, { cwd = dir.path }), dir.path
 end
+
+local function run(text) return (run_file({ process.rille }, "example.lua", STRESS .. text)) end
 
 local GUIDE = process.root .. "/docs/guide.md"
 local guide = blocks_of(GUIDE)
@@ -55,10 +63,10 @@ local guide = blocks_of(GUIDE)
 -- The name of the file that a block says it is; an example that is a program by itself has none.
 local function file_name(block) return block.text:match("^%-%- ([%w_]+%.lua)\n") end
 
--- What is shown of an example.
-local function shown(example)
+-- What is shown of an example: in the blocks that follow it, or in the one that follows its translation.
+local function shown(blocks, example)
   local result = { stdout = "", stderr = "", status = 0 }
-  for _, block in ipairs(guide) do
+  for _, block in ipairs(blocks) do
     local of = block.follows
     if of and (of == example or of.follows == example) then
       if block.info == "output" then
@@ -69,6 +77,11 @@ local function shown(example)
     end
   end
   return result
+end
+
+-- Is it a block of what is shown of an example?
+local function is_shown(block)
+  return block.follows and (block.info == "output" or block.info:find("^stderr status %d+$"))
 end
 
 -- Runs the commands of a console block in a shell; gives what the terminal would show.
@@ -111,7 +124,7 @@ describe("guide.md", function()
     local title = ("line %d"):format(block.line)
     if block.info == "lua" and not file_name(block) then
       examples = examples + 1
-      it("runs the example at " .. title, function() assert.same(shown(block), run(block.text)) end)
+      it("runs the example at " .. title, function() assert.same(shown(guide, block), run(block.text)) end)
     elseif block.info == "lua" then
       it("uses the file at " .. title .. " in a command", function()
         assert.is_function(load(block.text))
@@ -132,9 +145,54 @@ describe("guide.md", function()
     assert.is_true(examples > 20)
     for _, block in ipairs(guide) do
       local known = block.info == "lua" or block.info == "console" or block.info == "repl"
-        or block.follows and (block.info == "output" or block.info:find("^stderr status %d+$"))
+        or is_shown(block)
       assert.is_truthy(known, ("line %d: '%s'"):format(block.line, block.info))
     end
+  end)
+end)
+
+describe("coming-from-python.md", function()
+  local page = blocks_of(process.root .. "/docs/coming-from-python.md")
+
+  -- An API that names one Pokémon after the other, whichever it is asked for: what is random is so the same
+  -- in both languages.
+  local function serve_in_order()
+    local count = 0
+    return http.serve({}, function()
+      count = count + 1
+      return { json = { name = pokedex.names[count] } }
+    end)
+  end
+
+  -- Runs a program of which a line may ask for the API. Python tells the paths of its files in full.
+  local function run_with_api(program, name, text)
+    local server <close> = serve_in_order()
+    local result, path = run_file({ "env", "API=" .. server.url, program }, name, text)
+    result.stderr = result.stderr:gsub(path:gsub("%p", "%%%0") .. "/", "")
+    return result
+  end
+
+  for _, block in ipairs(page) do
+    if block.info == "python" then
+      it(("runs the Python at line %d"):format(block.line), function()
+        assert.same(shown(page, block), run_with_api("/usr/bin/python3", "example.py", block.text))
+      end)
+    elseif block.info == "lua" then
+      it(("runs the Lua at line %d"):format(block.line), function()
+        assert.same(shown(page, block), run_with_api(process.rille, "example.lua", STRESS .. block.text))
+      end)
+    end
+  end
+
+  it("has nothing but pairs of programs, and what they print", function()
+    local before
+    for _, block in ipairs(page) do
+      if not is_shown(block) then
+        assert.equal(before == "python" and "lua" or "python", block.info, "line " .. block.line)
+        before = block.info
+      end
+    end
+    assert.equal("lua", before)
   end)
 end)
 
@@ -166,11 +224,61 @@ describe("README.md", function()
 end)
 
 describe("the documents", function()
-  it("have lines of 110 columns outside of outputs", function()
+  local paths = { "docs/guide.md", "docs/coming-from-python.md" }
+
+  -- Calls fn(line) for each line of a document that is outside of its blocks.
+  local function each_line(path, fn)
     local fenced = false
-    for line in contents(GUIDE):gmatch("[^\n]+") do
-      if line:find("^```") then fenced = not fenced end
-      assert.is_true(fenced or utf8.len(line) <= 110, line)
+    for line in contents(process.root .. "/" .. path):gmatch("[^\n]+") do
+      if line:find("^```") then fenced = not fenced elseif not fenced then fn(line) end
+    end
+  end
+
+  -- The names that begin the pieces of code in a line: "rille.sleep", "g:next".
+  local function names_in(line)
+    local names = {}
+    for code in line:gmatch("`([^`]+)`") do names[#names + 1] = code:match("^:?%f[%w_][%w_.]+[.:]?[%w_]*") end
+    return names
+  end
+
+  -- Is there what a name leads to? True also of a name that is none of rille's.
+  local function is_there(name)
+    local owner, mark, member = name:match("^([%w_]*)([.:])([%w_]+)$")
+    if not owner then return true end
+    if type(_G[owner]) == "table" then return _G[owner][member] ~= nil end
+    local function written(form) return reference.text:find(form:format(member), 1, true) ~= nil end
+    if owner == "" then return stream[member] ~= nil or written(":%s(") end
+    local entries = reference.documented(owner)
+    return next(entries) == nil or entries[mark .. member] ~= nil or mark == ":" and stream[member] ~= nil
+      or owner == "rille" and pcall(require, name)
+      or owner == "err" and written("`%s`") -- a field of errors stands where these are told of
+  end
+
+  it("name nothing that is not there", function()
+    assert.is_false(is_there("rille.nonsense") or is_there("task:nonsense") or is_there(":nonsense"))
+    for _, path in ipairs(paths) do
+      each_line(path, function(line)
+        local ours = line:gsub("^|[^|]*|", "") -- in the first column of a table are the names of others
+        for _, name in ipairs(names_in(ours)) do assert.is_true(is_there(name), path .. ": " .. name) end
+      end)
+    end
+  end)
+
+  it("name nothing of asyncio that is not there", function()
+    local program = { "import asyncio" }
+    each_line("docs/coming-from-python.md", function(line)
+      for _, name in ipairs(names_in(line)) do
+        if name:find("^asyncio%.") then program[#program + 1] = name end
+      end
+    end)
+    assert.is_true(#program > 10)
+    local result = process.run { "/usr/bin/python3", "-c", table.concat(program, "\n") }
+    assert.same({ stdout = "", stderr = "", status = 0 }, result)
+  end)
+
+  it("have lines of 110 columns", function()
+    for _, path in ipairs(paths) do
+      each_line(path, function(line) assert.is_true(utf8.len(line) <= 110, path .. ": " .. line) end)
     end
   end)
 end)
