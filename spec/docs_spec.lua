@@ -211,9 +211,14 @@ describe("README.md", function()
     assert.equal(count, found)
   end
 
-  for _, block in ipairs(blocks_of(process.root .. "/README.md")) do
-    if block.info == "lua" then
-      it(("runs the program at line %d"):format(block.line), function()
+  local page = blocks_of(process.root .. "/README.md")
+  for i, block in ipairs(page) do
+    if block.info == "lua" and i > 1 then
+      it(("runs the example at line %d"):format(block.line), function()
+        assert.same(shown(page, block), run(block.text))
+      end)
+    elseif block.info == "lua" then
+      it("runs the program at its beginning", function()
         local result = run(BEFORE .. block.text .. "print(table.concat(names, '\\n'))\n")
         assert.equal("", result.stderr)
         assert.equal(0, result.status)
@@ -224,7 +229,7 @@ describe("README.md", function()
 end)
 
 describe("the documents", function()
-  local paths = { "docs/guide.md", "docs/coming-from-python.md" }
+  local paths = { "README.md", "docs/guide.md", "docs/coming-from-python.md" }
 
   -- Calls fn(line) for each line of a document that is outside of its blocks.
   local function each_line(path, fn)
@@ -274,6 +279,28 @@ describe("the documents", function()
     assert.is_true(#program > 10)
     local result = process.run { "/usr/bin/python3", "-c", table.concat(program, "\n") }
     assert.same({ stdout = "", stderr = "", status = 0 }, result)
+  end)
+
+  -- The anchors of the titles of a document, as GitHub makes them.
+  local function anchors_of(path)
+    local set = {}
+    each_line(path, function(line)
+      local title = line:match("^#+ (.*)$")
+      if title then set[title:lower():gsub("[^%w%s_-]", ""):gsub("%s", "-")] = true end
+    end)
+    return set
+  end
+
+  it("have links that lead somewhere", function()
+    for _, path in ipairs { "docs/reference.md", "docs/architecture.md", table.unpack(paths) } do
+      each_line(path, function(line)
+        for target, anchor in line:gmatch("%]%(([^)#:]*)#?([^):]*)%)") do
+          local other = target == "" and path or (path:match("^.*/") or "") .. target
+          assert.is_truthy(contents(process.root .. "/" .. other))
+          assert.is_true(anchor == "" or anchors_of(other)[anchor] or false, other .. "#" .. anchor)
+        end
+      end)
+    end
   end)
 
   it("have lines of 110 columns", function()
