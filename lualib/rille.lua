@@ -25,7 +25,7 @@ local rille = {}
 ---@field status fun(self: rille.Task): "ready"|"running"|"waiting"|"done"|"failed"|"cancelled"
 
 --- What a generator function returns.
----@class rille.Generator: rille.StreamOperators
+---@class rille.Generator: rille.Stream<any>
 ---@field next fun(self: rille.Generator, ...: any): ... the next item; sends the arguments to the yield (R20)
 ---@field next_within fun(self: rille.Generator, seconds: number): ... nil, "timeout" if it takes longer (R67)
 ---@field throw fun(self: rille.Generator, err: any): ... raises err at the pending yield; the next item

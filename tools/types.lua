@@ -2,6 +2,7 @@
 -- usage: rille tools/types.lua directory    writes rille.lua, which has all, and a file for each other module
 -- Model:  a docstring is a run of lines that begin with "---", and the line of code below it. Declared are
 --         the public modules, and every class and alias that these lead to; what is private is left out.
+--         lua-language-server follows no alias that has a parameter: rille.Source<T> is written out.
 -- Owner:  nothing is kept. As a module (`dofile`) it gives the function that makes the declarations.
 -- Errors: a docstring that cannot be understood, and a name that leads nowhere, raise a string.
 
@@ -167,6 +168,13 @@ local function add_operators(files, classes)
   end)
 end
 
+-- A text with aliases that have a parameter written out: `source` is what rille.Source<T> stands for.
+local function write_out(text, source)
+  local function of(item) return (source:gsub("%f[%w]T%f[%W]", item)) end
+  local function of_any() return of("any") end
+  return (text:gsub("rille%.Source<(%w+)>", of):gsub("rille%.Source%f[^%w<]", of_any))
+end
+
 -- The text of a class with its members. `variable` is to hold it.
 local function declare(class, variable)
   local text = { table.concat(class.doc, "\n") }
@@ -219,11 +227,12 @@ end
 ---@return table<string, table<string, true>> members of each class that is declared
 local function make()
   local classes, members, list = read_all(), {}, { "---@meta rille" }
+  local source = table.concat(classes["rille.Source"].doc, "\n"):match("@alias rille%.Source<T> ([^\n]*)")
   local function visit(name)
     if members[name] then return end
     local class = classes[name] or error("no class " .. name)
     members[name] = members_of(class)
-    local text = declare(class, "class_" .. #list)
+    local text = write_out(declare(class, "class_" .. #list), source)
     list[#list + 1] = text
     each_type(text, visit)
   end

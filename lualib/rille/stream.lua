@@ -21,7 +21,7 @@ local source = require "rille.stream.source"
 local time = require "rille.stream.time"
 
 --- What an operator takes items from.
----@alias rille.Source<T> rille.Stream<T>|rille.Generator|fun(...): T|T[]
+---@alias rille.Source<T> T[]|rille.Stream<T>|rille.Channel|rille.Share|(fun(...): T)
 
 --- What a loop, `next` and the operators take items from. `for v in s do` closes it when the loop is left.
 ---@class rille.Stream<T>: rille.StreamProtocol, rille.StreamOperators

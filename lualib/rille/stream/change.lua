@@ -20,7 +20,7 @@ local change = {}
 --- results that were finished in order before it come first.
 ---@generic T, R
 ---@param src rille.Source<T>
----@param f fun(v: T, ...: any): R, ... all values of the item
+---@param f fun(v: T, ...: any): R, any?, any?, any? all values of the item
 ---@param options? { n: integer?, ordered: boolean? } n: 1; ordered: true, false gives them as completed
 ---@return rille.Stream<R>
 function change.map(src, f, options)

@@ -193,7 +193,7 @@ end
 
 --- What fn returns, again and again, until it returns nil.
 ---@generic T
----@param fn fun(): T, ...
+---@param fn fun(): T, any?, any?, any?
 ---@return rille.Stream<T>
 function source.repeating(fn)
   check.callable(fn, 1, "repeating")
