@@ -268,6 +268,25 @@ static int l_headers_pairs(lua_State *L) {
   return 2;
 }
 
+/* tostring(headers): a line for each, as on the wire */
+static int l_headers_tostring(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (lua_Integer i = 1; i < count; i += 2) {
+    if (i > 1)
+      luaL_addchar(&b, '\n');
+    lua_rawgeti(L, 1, i);
+    luaL_addvalue(&b);
+    luaL_addstring(&b, ": ");
+    lua_rawgeti(L, 1, i + 1);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+  return 1;
+}
+
 /* --- the object --- */
 
 enum field { F_STATUS, F_REASON, F_HEADERS, F_URL, F_METHOD, F_VERSION, F_TIMINGS, F_REDIRECTS };
@@ -386,8 +405,10 @@ static int l_tostring(lua_State *L) {
 static const luaL_Reg methods[] = {
     {"text", l_text}, {"bytes", l_text}, {"json_at", l_json_at}, {NULL, NULL}};
 
-static const luaL_Reg headers_meta[] = {
-    {"__index", l_headers_index}, {"__pairs", l_headers_pairs}, {NULL, NULL}};
+static const luaL_Reg headers_meta[] = {{"__index", l_headers_index},
+                                        {"__pairs", l_headers_pairs},
+                                        {"__tostring", l_headers_tostring},
+                                        {NULL, NULL}};
 
 void rille_response_open(lua_State *L) {
   luaL_newmetatable(L, HEADERS);

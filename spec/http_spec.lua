@@ -71,6 +71,9 @@ describe("rille.http against the host's server", function()
     assert.equal(res.headers["CONTENT-TYPE"], res.headers["content-type"])
     assert.same({ res.headers["content-type"] }, res.headers:all("Content-TYPE"))
     assert.same({}, res.headers:all("x-none"))
+    local lines = {}
+    for name, value in pairs(res.headers) do lines[#lines + 1] = name .. ": " .. value end
+    assert.equal(table.concat(lines, "\n"), tostring(res.headers))
     assert.is_nil(res.headers["x-none"])
     assert.is_nil(res.headers[1 / 2])
     local seen = {}
