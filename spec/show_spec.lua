@@ -32,6 +32,17 @@ describe("a value is shown", function()
       show({ long, { a = long .. long, b = 2 } }))
   end)
 
+  it("with the short entries of a list sharing lines, as wide as is asked for", function()
+    local numbers = {}
+    for i = 1, 30 do numbers[i] = i end
+    local rest = { table.unpack(numbers, 1, 3) }
+    rest[4], rest[5], rest.key = ("x"):rep(30), 5, 6
+    assert.equal('{\n  1, 2, 3,\n  "' .. ("x"):rep(30) .. '",\n  5,\n  key = 6\n}', show(rest, 40))
+    for line in show(numbers, 20):gmatch("[^\n]+") do assert.is_true(#line <= 20, line) end
+    assert.equal("{\n  1, 2, 3, 4, 5, 6,\n", show(numbers, 20):sub(1, 22))
+    assert.is_falsy(show(numbers, 200):find("\n"))
+  end)
+
   it("with cycles, and a table that is there twice shown twice", function()
     local t = { {} }
     t.self, t[2] = t, t[1]
@@ -44,9 +55,11 @@ describe("a value is shown", function()
     assert.equal("{ { { { { { {...} } } } } } }", show(deep))
     local long = {}
     for i = 1, 250 do long[i] = i end
-    assert.is_truthy(show(long):find("  100,\n  ... 150 more\n}$"))
+    assert.is_truthy(show(long):find(" 100,\n  ... 150 more\n}$"))
     assert.is_truthy(show({ ("x"):rep(5000) }):find('^{\n  "x+"... %(5000 bytes%)\n}$'))
     assert.equal(5002, #show(("x"):rep(5000)))
+    assert.is_truthy(show(("x"):rep(1000000)):find('^"x+"... %(1000000 bytes%)$'))
+    assert.is_true(#show(("x"):rep(1000000)) < 30000)
     local wide = {}
     for i = 1, 100 do wide[i] = long end
     assert.is_true(#show(wide) < 50000)

@@ -1,7 +1,8 @@
 --- rille.show: a value in words that can be read, for the REPL (internal).
 -- Model:  a table is shown by its structure, the list first, then the other keys in order; on one line if
---         it fits, else one line an entry. What has a __tostring or a __name, and all else, is what tostring
---         says. No other metamethod is run. What is too long or too deep ends in "...".
+--         it fits, else one line an entry, but short entries of the list share lines. What has a __tostring
+--         or a __name, and all else, is what tostring says. No other metamethod is run. What is too long or
+--         too deep ends in "...".
 -- Owner:  nothing is kept.
 -- Errors: none; a __tostring that fails is told of in the text.
 
@@ -9,6 +10,8 @@ local DEPTH = 6 -- tables in tables
 local ENTRIES = 100 -- of one table
 local TOTAL = 1000 -- entries of all tables
 local LENGTH = 2000 -- bytes of a string inside a table
+local ALONE = 20000 -- bytes of a string that is in no table
+local SHORT = 20 -- bytes of an entry that shares its line
 local WIDTH = 78 -- columns
 
 local ESCAPES = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\", ['"'] = '\\"',
@@ -76,7 +79,7 @@ local function show_key(key, state)
   return "[" .. (type(key) == "table" and described(key) or show_value(key, state, "")) .. "]"
 end
 
---- The entries of a table as texts.
+--- The entries of a table as texts, and how many of them are the list's.
 local function entries_of(t, state, indent)
   local entries, left = {}, 0
   local function add(prefix, value)
@@ -92,9 +95,26 @@ local function entries_of(t, state, indent)
     length = length + 1
     add("", rawget(t, length))
   end
+  local listed = #entries
   for _, key in ipairs(keys_after(length, t)) do add(show_key(key, state) .. " = ", rawget(t, key)) end
   if left > 0 then entries[#entries + 1] = ("... %d more"):format(left) end
-  return entries
+  return entries, listed
+end
+
+--- Entries in lines: those that are short and of the list share one as long as there is room.
+local function lines_of(entries, listed, room)
+  local lines, shared = {}, false
+  for i, entry in ipairs(entries) do
+    local is_short = i <= listed and #entry <= SHORT
+    local last = lines[#lines]
+    if shared and is_short and #last + #entry + 3 <= room then
+      lines[#lines] = last .. ", " .. entry
+    else
+      lines[#lines + 1] = entry
+    end
+    shared = is_short
+  end
+  return lines
 end
 
 local function show_table(t, state, indent)
@@ -103,21 +123,23 @@ local function show_table(t, state, indent)
   if state.depth >= DEPTH then return "{...}" end
   state.open[t], state.depth = true, state.depth + 1
   local inner = indent .. "  "
-  local entries = entries_of(t, state, inner)
+  local entries, listed = entries_of(t, state, inner)
   state.open[t], state.depth = nil, state.depth - 1
   local line = "{ " .. table.concat(entries, ", ") .. " }"
-  if #indent + #line <= WIDTH and not line:find("\n", 1, true) then return line end
-  return "{\n" .. inner .. table.concat(entries, ",\n" .. inner) .. "\n" .. indent .. "}"
+  if #indent + #line <= state.width and not line:find("\n", 1, true) then return line end
+  local lines = lines_of(entries, listed, state.width - #inner)
+  return "{\n" .. inner .. table.concat(lines, ",\n" .. inner) .. "\n" .. indent .. "}"
 end
 
 function show_value(value, state, indent)
-  if type(value) == "string" then return quote(value, state.depth > 0 and LENGTH or math.maxinteger) end
+  if type(value) == "string" then return quote(value, state.depth > 0 and LENGTH or ALONE) end
   if type(value) == "table" and not is_named(value) then return show_table(value, state, indent) end
   return described(value)
 end
 
 ---@param value any
+---@param width? integer columns of a line, by default 78
 ---@return string
-return function(value)
-  return show_value(value, { open = {}, depth = 0, total = 0 }, "")
+return function(value, width)
+  return show_value(value, { open = {}, depth = 0, total = 0, width = width or WIDTH }, "")
 end
