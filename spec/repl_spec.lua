@@ -42,6 +42,20 @@ describe("the REPL", function()
     assert.is_truthy(screen:find('\n2       "a\\n"   nil\n> x = ', 1, true), screen)
   end)
 
+  it("shows a stream once, though it is four values, and lines as wide as the terminal", function()
+    local t <close> = repl()
+    t:enter("require('rille.stream').range(1, 3)")
+    t:expect("\nstream range (created)\n>")
+    t:enter("1, 1, nil, 1")
+    t:expect("\n1       1       nil     1\n>")
+    t:resize(30)
+    t:enter("{ 1000001, 1000002, 1000003, 1000004 }")
+    t:expect("\n{\n  1000001, 1000002, 1000003,\n  1000004\n}\n>")
+    t:resize(60)
+    t:enter("{ 1000001, 1000002, 1000003, 1000004 }")
+    t:expect("\n{ 1000001, 1000002, 1000003, 1000004 }\n>")
+  end)
+
   it("goes on with a chunk that is not complete", function()
     local t <close> = repl()
     t:enter("function f(a)")
@@ -325,6 +339,23 @@ describe("the REPL on a pipe", function()
     local shown = result.stdout:match("^rille [^\n]*\n(.*)")
     assert.equal('> 2\n> >> 1\n2\n> {}\n> "next"\n> "end"\n> \n', shown)
     assert.equal(0, result.status)
+  end)
+
+  it("hints at locals that end with their line, and at modules that were not required", function()
+    local function told(text) return fed(text).stderr:gsub("stdin.-\n%s+%[C%]: in %?\n", "") end
+    local function of(names)
+      return ("hint: a local ends with its line; leave out 'local' to keep %s\n"):format(names)
+    end
+    assert.equal(of("rille"), told('local rille = require "rille"'))
+    assert.equal(of("a, b"), told("local a, b = 1"))
+    assert.equal(of("f"), told("local function f(...)\n  return f(...)\nend"))
+    for _, used in ipairs({ "local x = 1 print(x)", "local function f() end f()", "local _ = 1",
+      "do local x = 1 end", "local x", "local x <const> = 1" }) do
+      assert.equal("", told(used), used)
+    end
+    assert.equal('hint: http = require "rille.http"\n', told("http.get('x')"))
+    assert.equal('hint: rille = require "rille"\n', told("function f() rille.sleep(0) end f()"))
+    assert.equal("", told("other.get('x')"))
   end)
 
   it("shows errors and goes on", function()

@@ -94,6 +94,7 @@ end
 --- Reads as many lines as a chunk needs.
 ---@return function|nil chunk nil: there is none, because it is wrong or was given up
 ---@return boolean|nil ended at the end of input
+---@return string|nil text of the chunk
 local function read_chunk(console)
   local lines, prompt = {}, prompt_of("_PROMPT", "> ")
   while true do
@@ -106,15 +107,25 @@ local function read_chunk(console)
     if chunk or message or event == "end" then
       if text:find("%S") then console:remember(text) end
       if not chunk then io.stderr:write(message or "stdin: the chunk is not complete", "\n") end
-      return chunk, event == "end"
+      return chunk, event == "end", text
     end
     prompt = prompt_of("_PROMPT2", ">> ")
   end
 end
 
+--- How many of the values are to be shown: of the four that a stream gives to a generic `for`, one.
+local function to_show(values)
+  local first = values[1]
+  local meta = debug.getmetatable(first)
+  local is_loop = values.n == 4 and values[3] == nil
+    and rawequal(first, values[2]) and rawequal(first, values[4])
+  local can_close = type(meta) == "table" and rawget(meta, "__close") ~= nil
+  return is_loop and can_close and 1 or values.n
+end
+
 local function show_results(...)
-  local texts = {}
-  for i = 1, select("#", ...) do texts[i] = show((select(i, ...))) end
+  local values, texts = table.pack(...), {}
+  for i = 1, to_show(values) do texts[i] = show(values[i], host.columns() - 2) end
   if #texts > 0 then io.stdout:write(table.concat(texts, "\t"), "\n") end
 end
 
@@ -127,8 +138,33 @@ local function story_of(failed)
   return last and story:sub(1, last - 1) or story
 end
 
+--- The names that a chunk declares and does nothing with; nil if it does something else.
+local function only_declared(text)
+  local name, rest = text:match("^%s*local%s+function%s+([%a_][%w_]*)(.*)")
+  if name then return load("return function" .. rest) and name end
+  name, rest = text:match("^%s*local%s+([%w_%s,]-)%s*=(.*)")
+  return name and name ~= "_" and load("return " .. rest) and name
+end
+
+--- What a chunk that has ended may have been meant to do.
+local function hint_at_local(text)
+  local name = only_declared(text)
+  if not name then return end
+  io.stderr:write(("hint: a local ends with its line; leave out 'local' to keep %s\n"):format(name))
+end
+
+--- Modules that are looked for in a global of their name.
+local MODULES = { rille = "rille", http = "rille.http", json = "rille.json", stream = "rille.stream" }
+
+--- The story of an error, with a hint if a module was used that nobody has required.
+local function with_hint(story)
+  local name = story:match("^[^\n]*a nil value %(global '([%a_][%w_]*)'%)")
+  if not MODULES[name] then return story end
+  return ("%s\nhint: %s = require \"%s\""):format(story, name, MODULES[name])
+end
+
 --- Runs a chunk to its end, whatever that is.
-local function run(console, chunk)
+local function run(console, chunk, text)
   local line = task.spawn_owned(chunk)
   line.name = "the line"
   console:watch(line)
@@ -137,9 +173,10 @@ local function run(console, chunk)
   local status = line:status()
   if status == "done" then
     show_results(line:await())
+    hint_at_local(text)
   elseif status == "failed" then
     io.stdout:flush()
-    io.stderr:write(story_of(line), "\n")
+    io.stderr:write(with_hint(story_of(line)), "\n")
   else
     io.stdout:flush()
     io.stderr:write("interrupted\n")
@@ -149,10 +186,10 @@ end
 --- Runs until the end of standard input.
 return function()
   local console <close> = host.open(history_path())
-  local chunk, ended
+  local chunk, ended, text
   repeat
-    chunk, ended = read_chunk(console)
-    if chunk then run(console, chunk) end
+    chunk, ended, text = read_chunk(console)
+    if chunk then run(console, chunk, text) end
   until ended
   io.stdout:write("\n")
   os.exit() -- what the lines have spawned is cancelled
