@@ -134,8 +134,10 @@ void rille_push_wait(lua_State *L, struct rille_task *t) {
   }
   rille_push_op(L, leaf->op);
   rille_push_line(L, leaf->L);
-  lua_pushfstring(L, "%s (%s)", lua_tostring(L, -2), lua_tostring(L, -1));
-  lua_replace(L, -3);
+  if (strcmp(lua_tostring(L, -1), "?") != 0) {
+    lua_pushfstring(L, "%s (%s)", lua_tostring(L, -2), lua_tostring(L, -1));
+    lua_replace(L, -3);
+  }
   lua_pop(L, 1);
 }
 

@@ -26,7 +26,7 @@ int luaopen_rille_misuse(lua_State *L);
 /* Pushes what an op waits for: "sleep", "task 'x'". */
 void rille_push_op(lua_State *L, const struct rille_op *op);
 
-/* Pushes what task t waits for, and where: "http.get (file:line)". */
+/* Pushes what task t waits for, and where in the script, if it is there: "http.get (file:line)". */
 void rille_push_wait(lua_State *L, struct rille_task *t);
 
 /* Pushes what keeps L from waiting: "table.sort", "a coroutine that the host did not make". */

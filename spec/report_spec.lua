@@ -156,6 +156,18 @@ describe("rille.tasks", function()
     has(tostring(waiter), "waiting for task 'worker' (")
   end)
 
+  it("R114 tells no place of what waits outside of the script", function()
+    local server <close> = require("rille.http").serve({}, print)
+    rille.sleep(0)
+    for _, entry in ipairs(rille.tasks()) do
+      if entry.name == "http.serve " .. server.url then
+        assert.equal(("task '%s' (waiting for a request)"):format(entry.name), tostring(entry.task))
+        return
+      end
+    end
+    error("the task of the server is not told of")
+  end)
+
   it("R114 tells the parent as long as it lives, and keeps nothing alive", function()
     local spawn <close> = tasks_of_a_block()
     local child
