@@ -116,26 +116,50 @@ describe("rille test", function()
     has(result.stdout, "--timeout=SECONDS")
     for _, word in ipairs { "--timeout=x", "--timeout=0", "--nonsense" } do
       result = run({}, word)
-      assert.equal(1, result.status)
+      assert.equal(2, result.status)
       has(result.stderr, "rille test: error: ")
       assert.equal("", result.stdout)
     end
+    assert.equal(2, run({ [".busted"] = "return { default = { timeout = 'x' } }" }).status)
   end)
 
-  it("tells on a terminal how far it is", function()
-    local name = os.tmpname()
-    local path = name .. ".lua"
-    local file = assert(io.open(path, "w"))
-    assert(file:write('describe("a", function() it("b", print) it("c", print) end)'))
-    assert(file:close())
-    local command = ("'%s' test --pattern=. %s"):format(process.rille, path)
-    local result = process.run { "script", "-qec", command, "/dev/null" }
-    os.remove(path)
-    os.remove(name)
-    has(result.stdout, ("\r\27[K0 passed, 0 failed  %s: a b"):format(path))
-    has(result.stdout, ("\r\27[K1 passed, 0 failed  %s: a c"):format(path))
-    has(result.stdout, "2 passed, 0 failed\r\n")
-    assert.equal(0, result.status)
+  describe("on a terminal", function()
+    local name, path
+
+    -- `rille test` on a terminal, with these variables set.
+    local function on_terminal(variables)
+      local command = ("%s '%s' test --pattern=. %s"):format(variables, process.rille, path)
+      local result = process.run { "script", "-qec", command, "/dev/null" }
+      has(result.stdout, "2 passed, 0 failed\r\n")
+      assert.equal(0, result.status)
+      return result.stdout
+    end
+
+    before_each(function()
+      name = os.tmpname()
+      path = name .. ".lua"
+      local file <close> = assert(io.open(path, "w"))
+      assert(file:write('describe("a", function() it("b", print) it("c", print) end)'))
+    end)
+
+    after_each(function()
+      os.remove(name)
+      os.remove(path)
+    end)
+
+    it("tells how far it is", function()
+      local seen = on_terminal("TERM=xterm NO_COLOR=")
+      has(seen, ("\r\27[K0 passed, 0 failed  %s: a b"):format(path))
+      has(seen, ("\r\27[K1 passed, 0 failed  %s: a c"):format(path))
+    end)
+
+    it("writes text only, if NO_COLOR is set or the terminal is dumb", function()
+      for _, variables in ipairs { "TERM=xterm NO_COLOR=1", "TERM=dumb" } do
+        local seen = on_terminal(variables)
+        has_not(seen, "\27")
+        has(seen, "\r\n2 successes / 0 failures / 0 errors / 0 pending")
+      end
+    end)
   end)
 
   it("says how to get busted", function()

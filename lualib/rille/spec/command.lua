@@ -3,7 +3,7 @@
 --         adds is built into the core that the runner makes: a limit of time (rille.spec.limit), leaks
 --         (rille.spec.leaks), the last line (rille.spec.summary). Specs run in the main task.
 -- Owner:  nothing is kept.
--- Errors: without busted, one line that says how to get it, status 1.
+-- Errors: without busted, one line that says how to get it, status 1; a wrong command line, status 2.
 
 local leaks = require "rille.spec.leaks"
 local limit = require "rille.spec.limit"
@@ -42,10 +42,15 @@ local function add_options(cli, settings)
   end)
 end
 
+local function refuse(message)
+  io.stderr:write(message, "\n")
+  os.exit(2)
+end
+
 -- What the command line and `.busted` say.
 local function apply(settings, options)
   settings.timeout = settings.given or seconds_of(options.timeout)
-  if not settings.timeout then return nil, "rille test: error: " .. MUST_BE end
+  if not settings.timeout then refuse("rille test: error: " .. MUST_BE) end
   settings.quiet = options.list
   settings.plain = not TERMINAL[options.output]
   settings.progress = tty.isatty(1) and not settings.quiet and options.output == "utfTerminal"
@@ -73,7 +78,7 @@ local function wrap_command_line(settings)
         print(help)
         os.exit(0)
       end
-      if not parsed then return nil, message end
+      if not parsed then refuse(message) end
       return apply(settings, parsed)
     end
     return cli
@@ -113,6 +118,13 @@ local function trace_errors(busted)
   end
 end
 
+-- The output handler of who does not choose one; nil: it is busted's choice.
+local function plain_output()
+  local no_color = os.getenv("NO_COLOR") -- as https://no-color.org has it: set, and not empty
+  local plain = no_color and no_color ~= "" or os.getenv("TERM") == "dumb"
+  return plain and "plainTerminal" or nil
+end
+
 ---@param ... string what follows `test` on the command line
 return function(...)
   if not package.searchpath("busted.runner", package.path) then
@@ -130,5 +142,5 @@ return function(...)
   end)
   wrap_command_line(settings)
   _G.arg = { [0] = "rille test", "--ignore-lua", ... }
-  require "busted.runner" { standalone = false }
+  require "busted.runner" { standalone = false, output = plain_output() }
 end
