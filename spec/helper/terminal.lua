@@ -84,6 +84,14 @@ function terminal:expect(ending)
     ("does not end with %q"):format(ending))
 end
 
+--- Waits until something on the screen matches the pattern.
+---@return string ... captures
+function terminal:find(pattern)
+  local found = self:poll(function(screen) return screen:find(pattern) end,
+    ("has nothing like %q"):format(pattern))
+  return found:match(pattern)
+end
+
 -- How often a text is in another one.
 local function count(text, part)
   local n, at = 0, 1
