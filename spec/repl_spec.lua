@@ -154,6 +154,18 @@ describe("the REPL", function()
     t:expect("> x\nnil\n>")
   end)
 
+  it("Ctrl-D gives up a chunk that is not complete, and ends the REPL at the prompt after that", function()
+    local t <close> = repl()
+    t:enter("x = {")
+    t:expect("\n>>")
+    t:press("C-d")
+    t:expect("stdin: the chunk is not complete\n>")
+    t:enter("x")
+    t:expect("> x\nnil\n>")
+    t:press("C-d")
+    t:expect("\n[status 0]")
+  end)
+
   it("what a background task prints leaves the line that is typed as it is", function()
     local t <close> = repl()
     t:say("event = rille.event() rille.spawn(function() for i = 1, 3 do event:wait() event:clear()"

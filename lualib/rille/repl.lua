@@ -93,21 +93,26 @@ end
 
 --- Reads as many lines as a chunk needs.
 ---@return function|nil chunk nil: there is none, because it is wrong or was given up
----@return boolean|nil ended at the end of input
 ---@return string|nil text of the chunk
+---@return boolean|nil ended at the end of input
 local function read_chunk(console)
   local lines, prompt = {}, prompt_of("_PROMPT", "> ")
   while true do
     local event, line = read_line(console, prompt)
-    if event == "end" and #lines == 0 then return nil, true end
+    if event == "end" and #lines == 0 then return nil, nil, true end
     if event == "interrupted" then return nil end
+    if event == "end" then
+      io.stdout:write("\n")
+      io.stderr:write("stdin: the chunk is not complete\n")
+      return nil
+    end
     lines[#lines + 1] = line
     local text = table.concat(lines, "\n")
     local chunk, message = compile(text)
-    if chunk or message or event == "end" then
+    if chunk or message then
       if text:find("%S") then console:remember(text) end
-      if not chunk then io.stderr:write(message or "stdin: the chunk is not complete", "\n") end
-      return chunk, event == "end", text
+      if message then io.stderr:write(message, "\n") end
+      return chunk, text
     end
     prompt = prompt_of("_PROMPT2", ">> ")
   end
@@ -186,9 +191,9 @@ end
 --- Runs until the end of standard input.
 return function()
   local console <close> = host.open(history_path())
-  local chunk, ended, text
+  local chunk, text, ended
   repeat
-    chunk, ended, text = read_chunk(console)
+    chunk, text, ended = read_chunk(console)
     if chunk then run(console, chunk, text) end
   until ended
   io.stdout:write("\n")
