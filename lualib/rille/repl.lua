@@ -128,16 +128,19 @@ local function to_show(values)
   return is_loop and can_close and 1 or values.n
 end
 
+local function show_one(value) return show(value, host.columns() - 2) end
+
 local function show_results(...)
   local values, texts = table.pack(...), {}
-  for i = 1, to_show(values) do texts[i] = show(values[i], host.columns() - 2) end
+  for i = 1, to_show(values) do texts[i] = show_one(values[i]) end
   if #texts > 0 then io.stdout:write(table.concat(texts, "\t"), "\n") end
 end
 
---- The story of an error of a task, but for who awaits it here.
+--- The story of an error of a task, but for who awaits it here. A table that has no words is shown.
 local function story_of(failed)
   local _, err = pcall(failed.await, failed)
   local story = fault.traceback(err)
+  story = story:gsub("^%(error object is a table value%)", function() return show_one(err) end)
   local last
   for at in story:gmatch("()\nawaited by task 'main'") do last = at end
   return last and story:sub(1, last - 1) or story
