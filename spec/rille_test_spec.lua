@@ -137,7 +137,7 @@ describe("rille test", function()
 
     before_each(function()
       name = os.tmpname()
-      path = name .. ".lua"
+      path = name .. "_whose_name_is_rather_long.lua"
       local file <close> = assert(io.open(path, "w"))
       assert(file:write('describe("a", function() it("b", print) it("c", print) end)'))
     end)
@@ -151,6 +151,17 @@ describe("rille test", function()
       local seen = on_terminal("TERM=xterm NO_COLOR=")
       has(seen, ("\r\27[K0 passed, 0 failed  %s: a b"):format(path))
       has(seen, ("\r\27[K1 passed, 0 failed  %s: a c"):format(path))
+    end)
+
+    it("tells so in one line, however narrow the terminal is", function()
+      local seen = on_terminal("stty cols 40; TERM=xterm NO_COLOR=")
+      local lines = 0
+      for line in seen:gmatch("\r\27%[K([^\r]+)") do
+        lines = lines + 1
+        assert.equal(39, #line)
+        assert.is_truthy(line:find("^%d passed, 0 failed  /.*%.%.%.$"), line)
+      end
+      assert.equal(2, lines)
     end)
 
     it("writes text only, if NO_COLOR is set or the terminal is dumb", function()

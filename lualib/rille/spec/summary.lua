@@ -5,9 +5,9 @@
 -- Owner:  nothing is kept.
 -- Errors: none.
 
-local summary = {}
+local tty = require "rille.host.tty"
 
-local WIDTH = 79 -- columns of the line on a terminal
+local summary = {}
 
 -- "file.lua: block test"
 local function name_of(busted, element)
@@ -19,9 +19,12 @@ local function name_of(busted, element)
   return table.concat(names, " ")
 end
 
--- The line is written over the one before; "" takes it away.
+-- The line is written over the one before, and so has to fit; "" takes it away.
 local function show(text)
-  if #text > WIDTH then text = text:sub(1, WIDTH - 3):gsub("[\128-\191]*$", "") .. "..." end
+  local room = (tty.columns(1) or 80) - 1
+  if #text > room then
+    text = text:sub(1, math.max(0, room - 3)):gsub("[\192-\255]?[\128-\191]*$", "") .. "..."
+  end
   io.stdout:write("\r\27[K", text)
   io.stdout:flush()
 end
