@@ -8,7 +8,11 @@ PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl brotli zstd openssl pyt
                  nghttp2-server tinyproxy-bin microsocks iproute2 lua-penlight lua-lpeg lua-filesystem lua-socket tmux
 PACKAGES_LINT  = clang lua-check
 PACKAGES_CHECK = valgrind
-PACKAGES_BENCH = nginx-light perl lua5.4
+PACKAGES_BENCH = nginx-light lua5.4 openssl procps wrk
+# What rille is measured against, if it is there.
+PACKAGES_RIVAL = nodejs python3-aiohttp python3-uvloop python3-httpx python3-h2 python3-aiostream nghttp2-client \
+                 $(if $(shell command -v npm),,npm)
+UNDICI         = undici@6
 PACKAGES_DEB   = dpkg-dev
 
 VERSION  = 0.1.0
@@ -61,7 +65,7 @@ help:
 	@echo 'make lint     compile with gcc and clang, warnings as errors; luacheck'
 	@echo 'make asan     the specs again under ASan, UBSan and LeakSanitizer, the collector stressed'
 	@echo 'make valgrind the main job under valgrind'
-	@echo 'make bench    the benchmarks, each next to its rival'
+	@echo 'make bench    the benchmarks, each next to its rivals; ROW="wait step" for some; make bench-deps installs rivals'
 	@echo 'make install  to PREFIX=/usr/local, with DESTDIR in front; make uninstall removes it'
 	@echo 'make deb      a package for this Debian, in build/'
 	@echo 'make types    declarations for lua-language-server, in build/types'
@@ -175,25 +179,26 @@ lint: packages-lint
 	@! grep -n 'lua_resume *(' host/*.c | grep -v '^host/fiber.c:'
 	@! grep -nwE '(sprintf|vsprintf|strcpy|strcat|strtok|atoi|atol|alloca|gets) *\(' host/*.[ch] host/*.cpp
 
-bench: bench-startup bench-generator bench-nesting bench-operators bench-json bench-http
+# docs/performance.md tells of the table; RECORD=docs/performance.md puts the new one into it.
+bench: bench-build
+	@$(PROGRAM) bench/run.lua $(if $(RECORD),--record $(RECORD)) $(ROW)
 
-bench-startup: packages-bench $(PROGRAM)
-	@RILLE=$(PROGRAM) sh bench/startup.sh
+# Each benchmark with tiny sizes: do they work?
+bench-smoke: bench-build
+	@$(PROGRAM) bench/run.lua --smoke $(ROW)
 
-bench-generator: packages-bench $(PROGRAM)
-	@RILLE=$(PROGRAM) sh bench/generator.sh
+bench-build: packages-bench $(PROGRAM) build/bench/bare
 
-bench-nesting: packages-bench $(PROGRAM)
-	@$(PROGRAM) bench/nesting.lua
+build/bench/bare: bench/bare.c | packages-build
+	@mkdir -p $(@D)
+	$(SAY) '  CC    $<'
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -o $@ $< -luv -lcurl
 
-bench-operators: packages-bench $(PROGRAM)
-	@$(PROGRAM) bench/operators.lua
-
-bench-json: packages-bench $(PROGRAM)
-	@$(PROGRAM) bench/json.lua
-
-bench-http: packages-bench $(PROGRAM)
-	@RILLE=$(PROGRAM) sh bench/http.sh
+# npm installs what is not there; nothing of it is part of this project.
+bench-deps:
+	$(call install,$(PACKAGES_BENCH) $(PACKAGES_RIVAL))
+	@mkdir -p build/bench
+	@cd build/bench && npm install --silent --no-audit --no-fund --no-save --no-package-lock $(UNDICI)
 
 # --- install ---
 
@@ -244,5 +249,5 @@ deb: $(PROGRAM)
 clean:
 	rm -rf build bin
 
-.PHONY: all help run test asan valgrind lint bench bench-startup bench-generator bench-nesting bench-operators bench-json bench-http clean types install uninstall deb packages-build packages-test packages-lint \
+.PHONY: all help run test asan valgrind lint bench bench-build bench-deps bench-smoke clean types install uninstall deb packages-build packages-test packages-lint \
         packages-valgrind packages-bench

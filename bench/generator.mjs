@@ -1,5 +1,5 @@
 // The rival of bench/generator.lua in Node; its modes and its output.
-// usage: node --expose-gc bench/generator.mjs step|wait|tasks [count]
+// usage: node bench/generator.mjs step|wait [count]
 import assert from "node:assert";
 
 /** Processor time, in seconds. */
@@ -29,30 +29,5 @@ async function wait(n = 30000) {
   console.log(((clock() - start) / n * 1e9).toFixed(1));
 }
 
-function resident() {
-  gc();
-  return process.memoryUsage().rss;
-}
-
-async function tasks(n = 100000) {
-  let woken = 0;
-  const wake = performance.now() + 2000 + n * 0.04; // by then all have begun
-  async function task() {
-    await new Promise((resolve) => setTimeout(resolve, wake - performance.now()));
-    woken++;
-  }
-  const before = resident();
-  let start = clock();
-  const running = [];
-  for (let i = 0; i < n; i++) running.push(task());
-  let spent = clock() - start;
-  const after = resident();
-  assert(woken === 0 && performance.now() < wake);
-  start = clock();
-  await Promise.all(running);
-  spent += clock() - start;
-  console.log(((after - before) / n).toFixed(0), spent.toFixed(2));
-}
-
 const [mode, count] = process.argv.slice(2);
-await { step, wait, tasks }[mode](count === undefined ? undefined : Number(count));
+await { step, wait }[mode](count === undefined ? undefined : Number(count));

@@ -2,13 +2,14 @@
 -- Claim:  at most 60 ns for a stage, the call of its function included.
 -- Rival:  the same stage as a coroutine that pulls from the one before it, as libraries without fusion
 --         write it, and as a bare closure over one value, the least that a pull iterator can cost.
--- Usage:  bin/rille bench/operators.lua [items]
+-- Usage:  bin/rille bench/operators.lua [items]                        prints all of them
+--         bin/rille bench/operators.lua items map|coroutine|closure    prints one, in a loop
 -- Each figure is (a pipeline of 4 such stages - one without) / 4 / items, of the best of many rounds.
 -- chunks(1) makes a table of each item; the four of enumerate pass up to five values on.
 
 local stream = require "rille.stream"
 
-local ITEMS = tonumber(arg and arg[1]) or 20000
+local ITEMS = tonumber(arg[1]) or 20000
 local STAGES, ROUNDS = 4, 60
 
 local function add(x) return x + 1 end
@@ -88,6 +89,17 @@ local function measure(make, stage, consume)
     with = math.min(with, seconds(staged, consume))
   end
   return (with - without) / STAGES / ITEMS * 1e9, without / ITEMS * 1e9
+end
+
+-- One figure, for the table.
+local single = {
+  map = function() return measure(range, operators[1][2], loop) end,
+  coroutine = function() return measure(counter, coroutine_map, loop) end,
+  closure = function() return measure(counter, closure_map, loop) end,
+}
+if arg[2] then
+  print(("%.1f"):format((single[arg[2]]())))
+  return
 end
 
 print(("%-34s %8s %8s"):format("ns a stage and item", "for", "count()"))
