@@ -279,6 +279,18 @@ static int l_safe_url(lua_State *L) {
   return 1;
 }
 
+/* has_to_be_encoded(url) -> true if it has a space or what is not ASCII. Each request asks: a pattern would
+ * take a twentieth of all that is done here for it. */
+static int l_has_to_be_encoded(lua_State *L) {
+  size_t length;
+  const char *url = luaL_checklstring(L, 1, &length);
+  size_t i = 0;
+  while (i < length && url[i] != ' ' && (unsigned char)url[i] < 0x80)
+    i++;
+  lua_pushboolean(L, i < length);
+  return 1;
+}
+
 /* date(text) -> seconds since the epoch of an HTTP date (RFC 9110, 5.6.7), or nil */
 static int l_date(lua_State *L) {
   time_t seconds = curl_getdate(luaL_checkstring(L, 1), NULL);
@@ -293,7 +305,8 @@ static const luaL_Reg pool_meta[] = {{"__gc", l_gc}, {NULL, NULL}};
 static const luaL_Reg pool_methods[] = {
     {"request", l_request}, {"stream", l_stream}, {"stats", l_stats}, {"close", l_close}, {NULL, NULL}};
 static const luaL_Reg lib[] = {
-    {"pool", l_pool}, {"check", l_check}, {"safe_url", l_safe_url}, {"date", l_date}, {NULL, NULL}};
+    {"pool", l_pool}, {"check", l_check}, {"safe_url", l_safe_url},
+    {"has_to_be_encoded", l_has_to_be_encoded}, {"date", l_date}, {NULL, NULL}};
 
 int luaopen_rille_http(lua_State *L) {
   rille_class(L, POOL, pool_meta, pool_methods);

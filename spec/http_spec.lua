@@ -246,6 +246,13 @@ describe("rille.http against the host's server", function()
     assert.same({ "été" }, fetch("/text"):lines():take(1):collect())
   end)
 
+  it("encodes what a URL cannot have, and nothing else of it", function()
+    local kept = "/~!$&'()*+,;=:@%20%2f?[]|^`\"<>{}"
+    assert.equal(kept, get(kept).target)
+    assert.equal("/a%20b?c%20%80", get("/a b?c \x80").target)
+    assert.equal("/%FF%C3%A9", get("/\xff\xc3\xa9").target)
+  end)
+
   it("escapes a part of a path", function()
     assert.equal("/mr.%20mime%2F%C3%A9%3F", get("/" .. http.escape("mr. mime/\xc3\xa9?")).target)
     assert.equal("25", http.escape(25.0))

@@ -4,6 +4,7 @@
 -- Owner:  nobody; nothing is kept.
 -- Errors: what cannot be sent is misuse.
 
+local has_to_be_encoded = require("rille.host.http").has_to_be_encoded
 local json = require "rille.json"
 local misuse = require "rille.host.misuse"
 local http_options = require "rille.http.options"
@@ -218,7 +219,7 @@ function http_request.url(client, url)
       is_module and "; the functions of rille.http are called with '.'" or "")
   end
   url = join_url(client.base, url)
-  return url:find("[ \x80-\xff]") and encode_url(url) or url
+  return has_to_be_encoded(url) and encode_url(url) or url
 end
 
 --- The request of one call.
