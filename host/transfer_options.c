@@ -25,14 +25,13 @@ static bool set_callbacks(struct rille_transfer *t) {
 /* What all requests share. QUICK_EXIT lets an abort leave a name look-up to its thread, where
  * libcurl would wait for it. NOSIGNAL spares three system calls a step: the runtime ignores
  * SIGPIPE. Content is decoded by transfer_receive.c, and libcurl, which would set up decoders of its own, is
- * not told that it is asked for. */
+ * not told that it is asked for. PROTOCOLS binds redirects, too. */
 bool rille_options_base(struct rille_transfer *t) {
   CURL *e = t->easy;
   return set_callbacks(t) && rille_access_base(t) == CURLE_OK && rille_http2_base(t) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_USERAGENT, "rille/" RILLE_VERSION) == CURLE_OK;
 }
