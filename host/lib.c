@@ -15,6 +15,7 @@
 #include "fault.h"
 #include "json.h"
 #include "leak.h"
+#include "program.h"
 #include "report.h"
 #include "task.h"
 
@@ -35,6 +36,8 @@ static const luaL_Reg modules[] = {{"rille.host.fault", luaopen_rille_fault},
                                    {"rille.host.repl", luaopen_rille_repl},
                                    {"rille.host.http", luaopen_rille_http},
                                    {"rille.host.server", luaopen_rille_server},
+                                   {"rille.host.program", luaopen_rille_program},
+                                   {"rille.host.build", luaopen_rille_build},
                                    {"cjson", luaopen_cjson},
                                    {NULL, NULL}};
 

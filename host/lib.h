@@ -33,5 +33,6 @@ int luaopen_rille_file(lua_State *L);
 int luaopen_rille_repl(lua_State *L);
 int luaopen_rille_http(lua_State *L);
 int luaopen_rille_server(lua_State *L);
+int luaopen_rille_build(lua_State *L);
 
 #endif

@@ -1,6 +1,7 @@
 /* main.c -- the program: one runtime, one main task, an exit status.
- * Model:  lualib/rille/command.lua reads the command line and gives the body of the main task.
- * Owner:  main owns the runtime.
+ * Model:  lualib/rille/command.lua reads the command line and gives the body of the main task. In a program
+ *         that `rille build` has made, lualib/rille/program.lua does, and the command line is the script's.
+ * Owner:  main owns the runtime and the archive.
  * Errors: what goes wrong before there is a runtime is one line on stderr and status 1. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,9 @@
 #include <lauxlib.h>
 #include <uv.h>
 
+#include "archive.h"
 #include "lib.h"
+#include "program.h"
 #include "runtime.h"
 #include "task.h"
 
@@ -42,18 +45,22 @@ static bool ignores_environment(char **argv) {
   return false;
 }
 
-/* Opens the libraries, reads the command line and spawns the main task: what rille.command returns. */
+/* Opens the libraries, reads the command line and spawns the main task: what rille.command returns, or
+ * rille.program. */
 static int start(lua_State *L) {
   int argc = (int)lua_tointeger(L, 1);
   char **argv = lua_touserdata(L, 2);
+  const struct rille_archive *archive = lua_touserdata(L, 3);
+  bool is_built = archive->file != NULL;
   lua_settop(L, 0);
-  if (ignores_environment(argv)) {
+  if (!is_built && ignores_environment(argv)) {
     lua_pushboolean(L, true);
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
   }
+  rille_program_set(L, archive);
   rille_lib_open(L);
   lua_getglobal(L, "require");
-  lua_pushliteral(L, "rille.command");
+  lua_pushstring(L, is_built ? "rille.program" : "rille.command");
   lua_call(L, 1, 1);
   lua_newtable(L);
   for (int i = 0; i < argc; i++) {
@@ -71,6 +78,12 @@ static int start(lua_State *L) {
 }
 
 int main(int argc, char **argv) {
+  struct rille_archive archive;
+  const char *wrong = rille_archive_open(&archive);
+  if (wrong != NULL) {
+    (void)fprintf(stderr, "rille: %s\n", wrong);
+    return EXIT_FAILURE;
+  }
   struct rille *rt = rille_new();
   if (rt == NULL) {
     (void)fputs("rille: not enough memory to start\n", stderr);
@@ -79,7 +92,8 @@ int main(int argc, char **argv) {
   lua_pushcfunction(rt->L, start);
   lua_pushinteger(rt->L, argc);
   lua_pushlightuserdata(rt->L, argv);
-  if (lua_pcall(rt->L, 2, 0, 0) == LUA_OK) {
+  lua_pushlightuserdata(rt->L, &archive);
+  if (lua_pcall(rt->L, 3, 0, 0) == LUA_OK) {
     rille_run(rt);
   } else {
     (void)fprintf(stderr, "rille: %s\n", lua_tostring(rt->L, -1));
