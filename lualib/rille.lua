@@ -1,6 +1,7 @@
 --- rille: tasks, waiting, and async generators in direct style.
 -- A function that waits just waits: the host parks its coroutine and runs others.
 
+local asset = require "rille.asset"
 local cancel_scope = require "rille.host.cancel_scope"
 local channel = require "rille.channel"
 local fault = require "rille.host.fault"
@@ -141,6 +142,12 @@ rille.is_error = fault.is
 ---@field within string[] the coroutines that it is in, the innermost first: "generator (file:line)"
 ---@field spawned string|nil "file:line"; nil if the host spawned it
 ---@field parent rille.Task|nil that spawned it; nil if that has ended, or if the host did
+
+--- The contents of a file that belongs to the script: in the directory of the script, or in the program that
+--- `rille build` has made of it. Raises ENOENT if it is not there.
+---@param name string its path below that directory, with slashes, without "." and ".."
+---@return string
+rille.asset = asset
 
 --- The live tasks, the oldest first (R114).
 ---@return rille.TaskEntry[]

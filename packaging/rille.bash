@@ -20,10 +20,12 @@ _rille() {
   compopt -o filenames 2>/dev/null
   case $command:$word in
     :-*) mapfile -t COMPREPLY < <(compgen -W "$(_rille_options "$program")" -- "$word") ;;
-    test:-*) mapfile -t COMPREPLY < <(compgen -W "$(_rille_options "$program" test)" -- "$word") ;;
+    test:-* | build:-*)
+      mapfile -t COMPREPLY < <(compgen -W "$(_rille_options "$program" "$command")" -- "$word")
+      ;;
     :*)
       [[ $before = -[el] ]] && return
-      mapfile -t COMPREPLY < <(compgen -W test -- "$word"; compgen -d -- "$word"; compgen -f -X '!*.lua' -- "$word")
+      mapfile -t COMPREPLY < <(compgen -W 'test build' -- "$word"; compgen -d -- "$word"; compgen -f -X '!*.lua' -- "$word")
       ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
   esac

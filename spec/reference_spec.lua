@@ -322,9 +322,11 @@ describe("reference.md", function()
     end
   end)
 
-  it("has the options of the command", function()
+  it("has the options of the command, and of rille build", function()
     local usage = process.run({ process.rille, "--help" }).stdout
     assert.same(sorted(naming.options(usage)), sorted(listed("The command")))
+    local of_build = process.run({ process.rille, "build", "--help" }).stdout
+    assert.same(sorted(naming.options(of_build)), sorted(listed("rille build")))
   end)
 
   it("has the modules for which there are types", function()

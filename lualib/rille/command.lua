@@ -4,11 +4,13 @@
 -- Errors: wrong usage is one line and the usage on stderr, status 2; a script that cannot be loaded is
 --         one line, status 1.
 
+local program = require "rille.host.program"
 local task = require "rille.host.task"
 
 local USAGE = [==[
 usage: rille [options] [script [args]]
        rille test [options of busted] [paths]
+       rille build script -o program [options]
   -e code      run code
   -i           the REPL, after the script
   -l module    require a module into a global of its name
@@ -116,6 +118,8 @@ end
 local function load_script(name)
   if name == "-" then return checked(loadfile()) end
   if name == "test" then return require "rille.spec.command" end
+  if name == "build" then return require "rille.build.command" end
+  program.script = name
   local chunk, message = loadfile(name)
   return checked(chunk, message and with_hint(message, text_of(name)))
 end
