@@ -187,12 +187,16 @@ bench: bench-build
 bench-smoke: bench-build
 	@$(PROGRAM) bench/run.lua --smoke $(ROW)
 
-bench-build: packages-bench $(PROGRAM) build/bench/bare
+bench-build: packages-bench $(PROGRAM) build/bench/bare build/bench/start
 
 build/bench/bare: bench/bare.c | packages-build
 	@mkdir -p $(@D)
 	$(SAY) '  CC    $<'
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -o $@ $< -luv -lcurl
+
+build/bench/start: $(PROGRAM) bench/start.lua bench/rivals.lua
+	@mkdir -p $(@D)
+	@$(PROGRAM) build bench/start.lua -o $@ >$@.log
 
 # npm installs what is not there; nothing of it is part of this project.
 bench-deps:

@@ -205,5 +205,11 @@ return function(site, is_smoke)
       { name = "python3", most = 1, program = startup(rivals.python("", "-c", "")) },
     },
   }
+  add {
+    name = "build", claim = "a program that was built, from start to end", unit = " ms", cost = true,
+    ours = startup { words = { "build/bench/start" }, own = true },
+    environment = { RUNS = size(50, 1), LUA_PATH = "bench/?.lua" },
+    rivals = { { name = "its script", most = 1.1, program = startup(own "bench/start.lua") } },
+  }
   return rows
 end

@@ -150,7 +150,7 @@ local function each_file(path, fn)
   if kind == "file" then return fn(path) end
   if kind ~= "directory" then return nil, kind and "it is no file: " .. path or "no such file: " .. path end
   local names, message = host.list(path)
-  if not names then return nil, message end
+  if not names then return nil, ("cannot read %s: %s"):format(path, message) end
   table.sort(names)
   for _, name in ipairs(names) do
     local ok
