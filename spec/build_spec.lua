@@ -516,6 +516,19 @@ describe("a program that was built", function()
     assert_prints(p, "/1\n/2\n/3\n")
   end)
 
+  it("may wait while a module is loaded, and loads that once for two tasks", function()
+    local p <close> = project {
+      ["main.lua"] = [[
+        local rille = require "rille"
+        local function load() return (require "slow") end
+        print(table.unpack(rille.all { load, load }))
+      ]],
+      ["slow.lua"] = "require 'rille'.sleep(0) print('loaded') return 'slow'",
+    }
+    assert_built(p)
+    assert_prints(p, "loaded\nslow\tslow\n")
+  end)
+
   it("is cancelled by SIGINT, cleanup included, and tells its tasks on SIGUSR1", function()
     local p <close> = project {
       ["main.lua"] = [[

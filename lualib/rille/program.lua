@@ -34,6 +34,6 @@ return function(argv)
   _G.require = require "rille.require"
   table.insert(package.searchers, 2, search) -- behind that of what the host has
   _G.arg = { [0] = program.path(), table.unpack(argv) }
-  local chunk = program.load("main")
+  local chunk = program.load("main") or error("this program is damaged: build it again", 0)
   return chunk, table.unpack(argv)
 end
