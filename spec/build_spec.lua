@@ -443,6 +443,12 @@ describe("a program that was built", function()
     assert_prints(p, "6\tnil\t-e\t--help\t-\t-E\t\ttest\n", "-e", "--help", "-", "-E", "", "test")
   end)
 
+  it("takes no option for its own: -E does not make it ignore LUA_PATH", function()
+    local p <close> = project { ["main.lua"] = "print(package.path, ...)" }
+    assert_built(p)
+    assert.equal("here/?.lua\t-E\n", shell(("LUA_PATH='here/?.lua' exec '%s' -E"):format(p.program)).stdout)
+  end)
+
   it("has its path in arg[0]: as given, found in PATH, or that of a link", function()
     local p <close> = project { ["main.lua"] = "print(arg[0])" }
     assert_built(p)
