@@ -4,10 +4,11 @@
  *         program with status 1; whatever libuv refuses at the end is a defect and aborts. */
 #include "runtime.h"
 
-#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <lualib.h>
 
@@ -149,12 +150,17 @@ static void deadlock(struct rille *rt) {
   rille_stop(rt, 1, "deadlock");
 }
 
+static bool reader_is_gone(void) {
+  struct pollfd out = {.fd = STDOUT_FILENO};
+  return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 /* What was printed reaches its reader before the program may wait. Nobody reads any more: end quietly,
- * as a program does that SIGPIPE ends. */
+ * as a program does that SIGPIPE ends. `print` flushes too, and leaves of a failure only the mark. */
 static void flush(struct rille *rt) {
   if (rt->console != NULL)
     rt->console->flush(rt->console);
-  if (fflush(stdout) != 0 && errno == EPIPE)
+  if ((fflush(stdout) != 0 || ferror(stdout)) && reader_is_gone())
     rille_stop(rt, 128 + SIGPIPE, "SIGPIPE");
 }
 
@@ -180,7 +186,7 @@ static bool jump(struct rille *rt) {
 }
 
 /* Nothing is ready: waits until something may be. */
-static void poll(struct rille *rt) {
+static void wait_for_news(struct rille *rt) {
   bool virtual = rt->clock != NULL;
   if (virtual && jump(rt))
     return;
@@ -213,7 +219,7 @@ static void run_tasks(struct rille *rt, bool for_daemons) {
     else if (!list_empty(&rt->ready))
       take_turn(rt);
     else if (goes_on(rt, for_daemons))
-      poll(rt);
+      wait_for_news(rt);
   }
 }
 

@@ -262,6 +262,25 @@ print("after")
     assert.is_truthy(result.stdout:find("^printed.*boom.*status 1\n$"), result.stdout)
   end)
 
+  it("ends with its cleanup and status 141 when nobody reads what it prints", function()
+    for _, write in ipairs { "print", "io.write" } do
+      local script <close> = file([[
+        local rille = require "rille"
+        local _ <close> = setmetatable({}, { __close = function()
+          rille.sleep(0.001)
+          io.stderr:write("cleaned up")
+        end })
+        while true do
+          ]] .. write .. [[("line\n")
+          rille.sleep(0.001)
+        end
+      ]])
+      local result = process.run({ "bash", "-c", '"$@" | head -n 1; exit ${PIPESTATUS[0]}', "bash",
+        process.rille, script.path })
+      assert.same({ "line\n", "cleaned up", 141 }, { result.stdout, result.stderr, result.status })
+    end
+  end)
+
   it("fails after a wait as it does before one", function()
     local result = run([[
       local rille = require "rille"
