@@ -260,6 +260,25 @@ describe("rille.http against the host's server", function()
     assert.error_matches(function() http.escape(nil) end, "bad argument #1 to 'escape'")
   end)
 
+  it("says which URL a link means", function()
+    local page = "http://host:8080/planets/mars?moons=2#top"
+    for reference, url in pairs {
+      ["phobos"] = "http://host:8080/planets/phobos", ["../sun"] = "http://host:8080/sun",
+      ["/"] = "http://host:8080/", ["//other/x"] = "http://other/x",
+      ["?moons=1"] = "http://host:8080/planets/mars?moons=1", [""] = "http://host:8080/planets/mars?moons=2",
+      ["https://other/"] = "https://other/", ["mailto:a@b"] = "mailto:a@b",
+      ["#end"] = "http://host:8080/planets/mars?moons=2#end",
+    } do
+      assert.equal(url, http.join(page, reference))
+    end
+    local function misuse(number, kind)
+      return ("bad argument #%d to 'join' %%(string expected, got %s%%)$"):format(number, kind)
+    end
+    assert.error_matches(function() http.join(page) end, misuse(2, "nil"))
+    assert.error_matches(function() http.join({}, "x") end, misuse(1, "table"))
+    assert.error_matches(function() http.join() end, misuse(1, "nil"))
+  end)
+
   it("says how a function of the module is called", function()
     assert.error_matches(function() http:get(base) end, "called with '.'", 1, true)
   end)

@@ -355,6 +355,20 @@ function http.escape(text)
   return http_request.escape(text)
 end
 
+--- The URL that a reference in a document means, such as the href of a link: "../moon" of
+--- "http://host/planets/mars" is "http://host/moon" (RFC 3986, 5.2).
+---@param base string the URL of the document
+---@param reference string
+---@return string
+function http.join(base, reference)
+  for i, text in ipairs { base or false, reference or false } do
+    if type(text) ~= "string" then
+      misuse("bad argument #%d to 'join' (string expected, got %s)", i, text and type(text) or "nil")
+    end
+  end
+  return require("rille.uri").resolve(base, reference)
+end
+
 --- Starts a server: see rille.server.
 ---@param ... any
 ---@return rille.http.Server
