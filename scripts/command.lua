@@ -1,9 +1,11 @@
--- command.lua -- what the example scripts share as commands: options in, exit status out.
+-- command.lua -- what pokemon.lua and pokeapi.lua share as commands: options in; progress, exit status out.
 -- Model:  an option has a reader: `true` makes it a flag; a function turns the text after it into the
 --         option's value, or gives nil and the words for what it wants.
 -- Errors: a wrong command line ends the program with a complaint and the usage on stderr, status 2;
 --         what the world does wrong (an error object, or command.fail) ends it with one line, status 1.
 local rille = require "rille"
+local stream = require "rille.stream"
+local tty = require "rille.host.tty"
 
 local command = {}
 
@@ -85,6 +87,31 @@ function command.options(usage, readers)
     end
   end
   return values
+end
+
+local FEW <const> = 20
+local STDERR <const> = 2
+
+local function show(...) io.stderr:write("\r\27[K", ...) end
+
+local with_count = rille.generator(function(total, unit, ...)
+  local _ <close> = setmetatable({}, { __close = function() show() end })
+  show("0 of ", total, " ", unit)
+  for count, item in stream.enumerate(stream.from(...)) do
+    show()
+    coroutine.yield(item)
+    show(count, " of ", total, " ", unit)
+  end
+end)
+
+--- The items of a source as they are. If they are many, and stderr is a terminal, it shows how far they have
+--- come, while the next one is waited for: so they can be printed on the same terminal.
+---@param total integer
+---@param unit string  what they are, in the plural
+---@param ... any  the source
+function command.progress(total, unit, ...)
+  if total <= FEW or not tty.isatty(STDERR) then return ... end
+  return with_count(total, unit, ...)
 end
 
 local failure = { __tostring = function(self) return self.message end }

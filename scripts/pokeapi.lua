@@ -145,7 +145,6 @@ local options = command.options(USAGE, {
   latency = command.seconds(0),
 })
 
-io.stdout:setvbuf("line")
 command.run(function()
   print("listening on " .. pokeapi.url(pokeapi.serve(options)))
 end)
