@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <uv.h>
 
@@ -77,7 +79,15 @@ static int start(lua_State *L) {
   return 0;
 }
 
+/* A standard stream that was closed would be the next file that is opened, which libuv does not expect. */
+static void open_standard_streams(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0)
+      (void)open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY); /* takes the lowest: this one */
+}
+
 int main(int argc, char **argv) {
+  open_standard_streams();
   struct rille_archive archive;
   const char *wrong = rille_archive_open(&archive);
   if (wrong != NULL) {

@@ -4,6 +4,7 @@
  *         program with status 1; whatever libuv refuses at the end is a defect and aborts. */
 #include "runtime.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -60,6 +61,26 @@ static void start_inquire(struct rille *rt) {
   (void)uv_signal_start(&rt->inquire, on_inquire, SIGUSR1);
 }
 
+static bool reader_is_gone(void) {
+  struct pollfd out = {.fd = STDOUT_FILENO};
+  return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+/* A peer that went away is an error of the write. If it is the reader of standard output, the program ends
+ * when it waits (flush), or, like one that is interrupted twice, when it writes again without a wait. */
+static void on_broken_pipe(int signum) {
+  static volatile sig_atomic_t is_second;
+  int kept = errno;
+  if (reader_is_gone()) {
+    if (is_second) {
+      (void)signal(signum, SIG_DFL);
+      (void)raise(signum); /* when this returns */
+    }
+    is_second = true;
+  }
+  errno = kept;
+}
+
 static void init_record(struct rille_fiber *f, struct rille *rt, lua_State *L, int kind, int state) {
   list_init(&f->ready);
   f->rt = rt;
@@ -96,7 +117,7 @@ struct rille *rille_new(void) {
   start_signal(rt, &rt->terminate, SIGTERM);
   start_inquire(rt);
   rille_strict_open(rt);
-  (void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of the write */
+  (void)signal(SIGPIPE, on_broken_pipe);
   return rt;
 }
 
@@ -150,18 +171,15 @@ static void deadlock(struct rille *rt) {
   rille_stop(rt, 1, "deadlock");
 }
 
-static bool reader_is_gone(void) {
-  struct pollfd out = {.fd = STDOUT_FILENO};
-  return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0;
-}
-
 /* What was printed reaches its reader before the program may wait. Nobody reads any more: end quietly,
  * as a program does that SIGPIPE ends. `print` flushes too, and leaves of a failure only the mark. */
 static void flush(struct rille *rt) {
   if (rt->console != NULL)
     rt->console->flush(rt->console);
-  if ((fflush(stdout) != 0 || ferror(stdout)) && reader_is_gone())
+  if ((fflush(stdout) != 0 || ferror(stdout)) && reader_is_gone()) {
+    (void)signal(SIGPIPE, SIG_IGN); /* cleanup may print */
     rille_stop(rt, 128 + SIGPIPE, "SIGPIPE");
+  }
 }
 
 /* Tasks are left to wait for: any, or such that keep the program alive. */
@@ -243,6 +261,18 @@ void rille_run(struct rille *rt) {
   rille_deadline_stop(rt, &rt->cleanup);
 }
 
+/* The last of what was printed, and whether all of it went out. */
+static void finish_output(struct rille *rt) {
+  bool is_lost = fflush(stdout) != 0 || ferror(stdout) != 0;
+  if (!is_lost || rt->status != EXIT_SUCCESS)
+    return;
+  rt->status = EXIT_FAILURE;
+  if (reader_is_gone())
+    rt->status = 128 + SIGPIPE;
+  else
+    (void)fputs("rille: standard output: not all of it could be written\n", stderr);
+}
+
 int rille_close(struct rille *rt) {
   rt->closing = true;
   lua_close(rt->L); /* finalisers close what bindings still hold ... */
@@ -255,6 +285,8 @@ int rille_close(struct rille *rt) {
   (void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* ... and their close callbacks run here */
   if (uv_loop_close(&rt->loop) != 0)
     abort();
+  (void)signal(SIGPIPE, SIG_IGN);
+  finish_output(rt);
   int status = rt->status;
   rille_timeline_free(&rt->time);
   rille_timeline_free(&rt->real);

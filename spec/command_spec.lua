@@ -281,6 +281,36 @@ print("after")
     end
   end)
 
+  it("ends at the second line that nobody reads if it never waits", function()
+    for _, write in ipairs { "print", "io.write" } do
+      local result = process.run({ "bash", "-c", '"$@" | head -n 1; exit ${PIPESTATUS[0]}', "bash",
+        process.rille, "-e", ("while true do %s('line\\n') end"):format(write) })
+      assert.same({ "line\n", "", 141 }, { (result.stdout:gsub("\n+$", "\n")), result.stderr, result.status })
+    end
+  end)
+
+  it("says so, with status 1, when what it printed could not be written", function()
+    for _, write in ipairs { "print('x')", "io.write('x')", "io.write('x') os.exit()" } do
+      local result = process.run({ "bash", "-c", '"$@" >/dev/full', "bash", process.rille, "-e", write })
+      assert.same({ "rille: standard output: not all of it could be written\n", 1 },
+        { result.stderr, result.status })
+    end
+    local script = "print(1) os.exit(3)"
+    local result = process.run({ "bash", "-c", '"$@" >/dev/full', "bash", process.rille, "-e", script })
+    assert.same({ "", 3 }, { result.stderr, result.status })
+  end)
+
+  it("runs with standard streams that are closed", function()
+    for _, closed in ipairs { "<&-", ">&-", "2>&-", "<&- >&- 2>&-" } do
+      local script = [[local rille = require "rille"
+        rille.sleep(0.001) print("out") io.stderr:write("err") assert(io.read() == nil)]]
+      local shell = '"$@" </dev/null ' .. closed
+      local result = process.run({ "bash", "-c", shell, "bash", process.rille, "-e", script })
+      assert.equal(0, result.status, closed .. ": " .. result.stderr)
+      assert.equal(closed:find("%f[^ \0]>") and "" or "out\n", result.stdout, closed)
+    end
+  end)
+
   it("fails after a wait as it does before one", function()
     local result = run([[
       local rille = require "rille"
