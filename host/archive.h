@@ -38,7 +38,7 @@ enum rille_archive_result rille_archive_find(const struct rille_archive *a, cons
 /* The sum of a text, of which `before` is that of what goes before it; at first 0. */
 uint32_t rille_archive_sum(uint32_t before, const void *text, size_t size);
 
-/* The mark as it is in this program, for the builder: magic, then index, size, count and sum, 8 bytes each. */
+/* The mark as it is in this program, for the builder: magic, then index, size, count and sum of 8 bytes. */
 enum { RILLE_ARCHIVE_MAGIC = 16, RILLE_ARCHIVE_MARK = RILLE_ARCHIVE_MAGIC + 4 * 8 };
 void rille_archive_copy_mark(char mark[RILLE_ARCHIVE_MARK]);
 
