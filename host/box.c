@@ -26,6 +26,31 @@ double rille_check_seconds(lua_State *L, int arg) {
   return seconds;
 }
 
+/* The type for a message, as luaL_typeerror tells it. */
+static const char *type_name(lua_State *L, int arg) {
+  if (luaL_getmetafield(L, arg, "__name") == LUA_TSTRING)
+    return lua_tostring(L, -1);
+  return luaL_typename(L, arg);
+}
+
+void rille_check_function(lua_State *L, int arg, const char *usage) {
+  if (!lua_isfunction(L, arg))
+    luaL_argerror(L, arg, lua_pushfstring(L, "function expected, got %s; the function itself is given: '%s'",
+                                          type_name(L, arg), usage));
+}
+
+int rille_bad_self(lua_State *L, const char *class) {
+  return luaL_argerror(L, 1, lua_pushfstring(L, "%s expected, got %s; is it called with ':'?", class,
+                                             type_name(L, 1)));
+}
+
+void *rille_check_self(lua_State *L, const char *class) {
+  void *self = luaL_testudata(L, 1, class);
+  if (self == NULL)
+    rille_bad_self(L, class);
+  return self;
+}
+
 static int bad_type(lua_State *L, const char *name, const char *expected) {
   return luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
                     luaL_typename(L, -1));

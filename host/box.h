@@ -20,6 +20,15 @@ void rille_push_weak(lua_State *L, const char *mode);
 /* A number of seconds at `arg`: finite, 0 <= s < 1e9. */
 double rille_check_seconds(lua_State *L, int arg);
 
+/* The function at `arg`. `usage` is how one is given: who writes f() gives what a call of it returns. */
+void rille_check_function(lua_State *L, int arg, const char *usage);
+
+/* The userdata of a class at 1, on which a method is called. */
+void *rille_check_self(lua_State *L, const char *class);
+
+/* Raises that what is at 1 is not of the class. */
+int rille_bad_self(lua_State *L, const char *class);
+
 /* Fields of the options table at index `t`; `def` when the field is nil. They raise
  * "bad option 'timeout' (number expected, got string)". */
 double rille_field_number(lua_State *L, int t, const char *name, double def, double min, double max);

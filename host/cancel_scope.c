@@ -179,8 +179,10 @@ static int call_inside(lua_State *L, struct cancel_scope *c, lua_KFunction k) {
 
 /* timeout(seconds, fn, ...) -> results of fn; raises ETIMEDOUT if it is not done in time */
 static int l_timeout(lua_State *L) {
+  if (lua_isfunction(L, 1))
+    luaL_argerror(L, 1, "number expected, got function; the seconds come first: 'timeout(seconds, f, ...)'");
   double seconds = rille_check_seconds(L, 1);
-  luaL_checktype(L, 2, LUA_TFUNCTION);
+  rille_check_function(L, 2, "timeout(seconds, f, ...)");
   struct cancel_scope *c = push_scope(L, "rille.timeout opened at", seconds);
   lua_replace(L, 1);
   insert_handler(L);
@@ -196,7 +198,7 @@ static int shield_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* shield(fn, ...) -> results of fn; signals from outside wait until it is done */
 static int l_shield(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  rille_check_function(L, 1, "shield(f, ...)");
   struct cancel_scope *c = push_scope(L, "rille.shield opened at", -1);
   c->scope.shield = true;
   lua_insert(L, 1);

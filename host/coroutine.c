@@ -205,7 +205,7 @@ static void check_item(lua_State *L) {
     rille_check_yield(L);
   if (lua_isnoneornil(L, 1))
     luaL_error(L, "async generator yielded nil; the first value must not be nil (yield false or a "
-                  "table)");
+                  "table; return ends the generator)");
 }
 
 static int l_yield(lua_State *L) {

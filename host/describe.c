@@ -201,6 +201,11 @@ static bool push_frame(lua_State *L, lua_State *co, lua_Debug *ar) {
     lua_pushliteral(L, "a __gc metamethod");
     return true;
   }
+  if (strcmp(ar->namewhat, "hook") == 0) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "a debug hook");
+    return true;
+  }
   if (ar->what[0] != 'C') {
     lua_pop(L, 1);
     return false;
@@ -215,6 +220,22 @@ static bool push_frame(lua_State *L, lua_State *co, lua_Debug *ar) {
     return false;
   lua_pushfstring(L, "C function '%s'", ar->name != NULL ? ar->name : "?");
   return true;
+}
+
+const char *rille_boundary_way_out(const char *boundary) {
+  static const char *const ways[][2] = {
+      {"table.sort", ": get what it compares before it sorts"},
+      {"string.gsub", ": loop over string.gmatch, which may wait, or get the replacements before"},
+      {"load", ": read all of the chunk before"},
+      {"a __gc metamethod", ": have it spawn a task that waits"},
+      {"a debug hook", ": have it spawn a task that waits"},
+      {"a coroutine that is being closed", ""},
+      {"a coroutine that the host did not make (make it with coroutine.create)", ""},
+  };
+  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+    if (strcmp(boundary, ways[i][0]) == 0)
+      return ways[i][1];
+  return ": get what it needs before that is called";
 }
 
 /* The coroutine, from L down to the root, that cannot yield; NULL if one on the way is being reset. */

@@ -32,4 +32,7 @@ void rille_push_wait(lua_State *L, struct rille_task *t);
 /* Pushes what keeps L from waiting: "table.sort", "a coroutine that the host did not make". */
 void rille_push_boundary(lua_State *L);
 
+/* What to do instead of waiting in it, after the message; "" if the boundary says that itself. */
+const char *rille_boundary_way_out(const char *boundary);
+
 #endif

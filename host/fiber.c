@@ -27,7 +27,8 @@ void rille_check_wait(lua_State *L, const char *what) {
   struct rille_fiber *f = rille_fiber_of(L);
   if (!rille_fiber_can_wait(L)) {
     rille_push_boundary(L);
-    rille_error(L, "cannot wait for %s inside %s", what, lua_tostring(L, -1));
+    const char *boundary = lua_tostring(L, -1);
+    rille_error(L, "cannot wait for %s inside %s%s", what, boundary, rille_boundary_way_out(boundary));
   }
   rille_task_check(L, f->task, what);
 }

@@ -28,7 +28,7 @@ static inline struct rille_generator *test(lua_State *L, int index) {
 static inline struct rille_generator *check(lua_State *L) {
   struct rille_generator *g = test(L, 1);
   if (g == NULL)
-    luaL_typeerror(L, 1, RILLE_GENERATOR_CLASS);
+    rille_bad_self(L, RILLE_GENERATOR_CLASS);
   return g;
 }
 
@@ -369,7 +369,7 @@ static int l_make(lua_State *L) {
 
 /* generator(fn) -> a generator function */
 static int l_generator(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  rille_check_function(L, 1, "generator(f)");
   lua_settop(L, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);

@@ -12,12 +12,33 @@ enum { CHAIN_LIMIT = 16 }; /* coroutines of a chain that are named */
 
 /* --- errors --- */
 
+/* hint(message) -> what else is said of it, by rille.call_hint */
+static int hint(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_getfield(L, -1, "rille.call_hint");
+  lua_call(L, 0, 1);
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+/* Pushes the hint for the message at `index`. Without memory there is none. */
+static void push_hint(lua_State *L, int index) {
+  lua_pushcfunction(L, hint);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+    return;
+  lua_pop(L, 1);
+  lua_pushliteral(L, "");
+}
+
 static int print_error(lua_State *L) {
   rille_fault_push_message(L, 1);
   rille_fault_push_story(L, 1);
+  push_hint(L, 2);
   rille_flush(rille_of(L));
-  lua_pushfstring(L, "rille: %s%s%s\n", lua_tostring(L, 2), lua_rawlen(L, 3) > 0 ? "\n" : "",
-                  lua_tostring(L, 3));
+  lua_pushfstring(L, "rille: %s%s%s%s\n", lua_tostring(L, 2), lua_tostring(L, 4),
+                  lua_rawlen(L, 3) > 0 ? "\n" : "", lua_tostring(L, 3));
   (void)fputs(lua_tostring(L, -1), stderr);
   return 0;
 }

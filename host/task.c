@@ -400,7 +400,7 @@ void rille_task_make_daemon(struct rille_task *t) {
 }
 
 static int spawn(lua_State *L, bool owned) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  rille_check_function(L, 1, "spawn(f, ...)");
   rille_task_spawn(L, lua_gettop(L) - 1, owned);
   return 1;
 }
@@ -427,7 +427,7 @@ static int l_spawn_daemon(lua_State *L) {
 
 struct rille_task *rille_task_check_arg(lua_State *L, int arg) { return luaL_checkudata(L, arg, TASK); }
 
-static struct rille_task *check_task(lua_State *L) { return rille_task_check_arg(L, 1); }
+static struct rille_task *check_task(lua_State *L) { return rille_check_self(L, TASK); }
 
 int rille_task_push_results(lua_State *L, int index) {
   struct rille_task *t = lua_touserdata(L, index);

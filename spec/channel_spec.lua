@@ -203,7 +203,7 @@ describe("rille.channel", function()
       local ok, err = pcall(function() ch[name]("x") end)
       assert.is_false(ok)
       assert.matches("^spec/channel_spec.lua:%d+: bad argument #1 to '" .. name ..
-        "' %(rille.Channel expected, got string%)", err)
+        "' %(rille.Channel expected, got string; is it called with", err)
     end
   end)
 end)

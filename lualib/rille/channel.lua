@@ -29,7 +29,7 @@ local Channel = { __name = "rille.Channel", __index = methods }
 
 local function check_self(self, name)
   if getmetatable(self) ~= Channel then
-    error(("bad argument #1 to '%s' (rille.Channel expected, got %s)"):format(name, check.type_name(self)), 3)
+    error(check.bad_self("rille.Channel", self, name), 3)
   end
 end
 

@@ -5,6 +5,7 @@
 -- Errors: a child that somebody cancels by itself is no error of the group.
 
 local cancel_scope = require "rille.host.cancel_scope"
+local check = require "rille.stream.check"
 local fault = require "rille.host.fault"
 local task = require "rille.host.task"
 local waitlist = require "rille.host.waitlist"
@@ -72,9 +73,10 @@ local function spawn(group, on_done, fn, ...)
   return entry.task
 end
 
-local function check_function(fn, position, name)
+local function check_function(fn, name)
   if type(fn) == "function" then return end
-  error(("bad argument #%d to '%s' (function expected, got %s)"):format(position, name, type(fn)), 3)
+  error(("bad argument #1 to '%s' (function expected, got %s; the function itself is given: '%s(f)')"):format(
+    name, check.type_name(fn), name), 3)
 end
 
 --- Starts a child task.
@@ -82,7 +84,8 @@ end
 ---@param ... any its arguments
 ---@return rille.Task
 function Group:spawn(fn, ...)
-  check_function(fn, 1, "spawn")
+  if getmetatable(self) ~= Group then error(check.bad_self("rille.Group", self, "spawn"), 2) end
+  check_function(fn, "spawn")
   if self.closed then error("the group has ended", 2) end
   return spawn(self, nil, fn, ...)
 end
@@ -160,7 +163,7 @@ local lib = {}
 ---@param fn fun(group: rille.Group): ...
 ---@return ...
 function lib.group(fn)
-  check_function(fn, 1, "group")
+  check_function(fn, "group")
   local group = new_group("rille.group")
   return settle(group, group.scope:run(fn, group))
 end
@@ -168,7 +171,9 @@ end
 --- The keys of a table of functions, in the order of a list where it is one.
 local function check_functions(fns, name)
   if type(fns) ~= "table" then
-    error(("bad argument #1 to '%s' (table expected, got %s)"):format(name, type(fns)), 3)
+    local hint = type(fns) == "function" and "; functions are given in a list: '%s({f, g})'" or ""
+    hint = hint:format(name)
+    error(("bad argument #1 to '%s' (table expected, got %s%s)"):format(name, type(fns), hint), 3)
   end
   local keys = {}
   for i = 1, #fns do keys[i] = i end
@@ -177,8 +182,8 @@ local function check_functions(fns, name)
   end
   for _, key in ipairs(keys) do
     if type(fns[key]) ~= "function" then
-      error(("bad argument #1 to '%s' (function expected at '%s', got %s)"):format(name, tostring(key),
-        type(fns[key])), 3)
+      error(("bad argument #1 to '%s' (function expected at '%s', got %s; functions themselves are given)")
+        :format(name, tostring(key), type(fns[key])), 3)
     end
   end
   return keys

@@ -17,8 +17,7 @@ local sync = {}
 
 local function check_self(self, class, name)
   if getmetatable(self) ~= class then
-    error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name, class.__name,
-      check.type_name(self)), 3)
+    error(check.bad_self(class.__name, self, name), 3)
   end
 end
 

@@ -15,6 +15,15 @@ function check.type_name(v)
 end
 local type_name = check.type_name
 
+--- The message of a method that is called on what is not of its class, as without an object.
+---@param class string
+---@param name string the method
+---@return string
+function check.bad_self(class, self, name)
+  return ("bad argument #1 to '%s' (%s expected, got %s; is it called with ':'?)"):format(name, class,
+    type_name(self))
+end
+
 -- A number for a message: itself, else the type.
 local function describe(v)
   if v ~= v then return "nan" end

@@ -20,7 +20,7 @@ local Stream = { __name = "rille.Stream", __index = methods }
 
 local function check_self(self, name)
   if getmetatable(self) ~= Stream then
-    error(("bad argument #1 to '%s' (rille.Stream expected, got %s)"):format(name, check.type_name(self)), 3)
+    error(check.bad_self("rille.Stream", self, name), 3)
   end
 end
 

@@ -33,7 +33,7 @@ local Share = { __name = "rille.Share", __index = methods }
 
 local function check_self(self, name)
   if getmetatable(self) ~= Share then
-    error(("bad argument #1 to '%s' (rille.Share expected, got %s)"):format(name, check.type_name(self)), 3)
+    error(check.bad_self("rille.Share", self, name), 3)
   end
 end
 
