@@ -66,9 +66,16 @@ static int l_leak(lua_State *L) {
   return 1;
 }
 
-/* A clock that is collected open is a leak. */
+/* A clock that is collected open is a leak: specs are told of it, and who asks with RILLE_DEBUG. */
 static int l_gc(lua_State *L) {
+  const struct clock *c = luaL_checkudata(L, 1, CLOCK);
+  struct rille *rt = rille_of(L);
   rille_leak_collected(L, 1);
+  if (rt->debugging && !rt->closing && is_open(L, c)) {
+    lua_pushfstring(L, "rille: the clock opened at %s was dropped; time is real again. Close it: "
+                       "'local clock <close> = ...'", c->opened);
+    lua_warning(L, lua_tostring(L, -1), 0);
+  }
   return l_close(L);
 }
 

@@ -9,6 +9,7 @@
 #include "describe.h"
 #include "fault.h"
 #include "runtime.h"
+#include "slow.h"
 #include "task.h"
 
 enum {
@@ -384,6 +385,16 @@ static void drive(struct rille_fiber *f) {
   rille_task_finished(task);
 }
 
+/* The Task is kept meanwhile: it is told of when it may have ended. */
+static void drive_watched(struct rille_fiber *f) {
+  struct rille *rt = f->rt;
+  rille_task_push(rt->L, f->task);
+  rille_slow_begin(rt->slow);
+  drive(f);
+  rille_slow_end(rt->slow);
+  lua_pop(rt->L, 1);
+}
+
 void rille_fiber_ready(struct rille_fiber *f) { list_append(&f->rt->ready, &f->ready); }
 
 void rille_fiber_run_ready(struct rille *rt) {
@@ -397,7 +408,9 @@ void rille_fiber_run_ready(struct rille *rt) {
     if (f->kind == RILLE_TASK && f->state == RILLE_CREATED && rille_task_is_cancelled(f->task) &&
         !f->task->must_begin)
       rille_task_finished(f->task);
-    else
+    else if (rt->slow == NULL)
       drive(f);
+    else
+      drive_watched(f);
   }
 }

@@ -2,7 +2,7 @@
  * A part of generator.c.
  * Model:  a suspended generator that the collector finds is reported, with where it was made and first
  *         used, and closed by a task of its own (R93, R94); never inside its finaliser. One that has not
- *         begun is collected in silence (R95).
+ *         begun is collected in silence (R95); with RILLE_DEBUG that is a warning.
  *         When the last task has ended, the generators that are still suspended are closed one by one,
  *         consumers before those they consume: who has another one on its stack goes before that, else
  *         who began first (R97, R98). Generators that such a cleanup begins and leaves open are closed
@@ -73,20 +73,21 @@ int rille_generator_leak(lua_State *L) {
   return 1;
 }
 
-/* Warns once for each place where generators are made. The generator is at index 1. */
-static void warn_dropped(lua_State *L, struct rille_generator *g) {
+/* Warns once for each place where generators are made; says the first use if `used`. The generator is at
+ * index 1. */
+static void warn_once(lua_State *L, struct rille_generator *g, bool used, const char *what) {
+  lua_settop(L, 1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &REPORTED);
   rille_generator_push_birthplace(L, g);
-  lua_pushvalue(L, -1);
-  if (lua_rawget(L, -3) == LUA_TNIL) {
-    lua_pushfstring(L,
-                    "rille: the generator made at %s%s was dropped before its end; its cleanup runs now. "
-                    "Close it: 'for v in g:each() do', or 'local g <close> = ...'",
-                    lua_tostring(L, 3), push_used(L, g));
-    lua_warning(L, lua_tostring(L, -1), 0);
-    lua_pushvalue(L, 3);
+  lua_pushfstring(L, "%s %s", lua_tostring(L, 3), what);
+  lua_pushvalue(L, 4);
+  if (lua_rawget(L, 2) == LUA_TNIL) {
+    lua_pushvalue(L, 4);
     lua_pushboolean(L, true);
     lua_rawset(L, 2);
+    lua_pushfstring(L, "rille: the generator made at %s%s %s", lua_tostring(L, 3),
+                    used ? push_used(L, g) : "", what);
+    lua_warning(L, lua_tostring(L, -1), 0);
   }
   lua_settop(L, 1);
 }
@@ -143,13 +144,16 @@ int rille_generator_gc(lua_State *L) {
   list_remove(&g->link);
   if (rille_generator_push_unseen(L, g))
     warn_unseen(L, g);
-  if (g->phase != RILLE_GENERATOR_LIVE || g->fiber.state != RILLE_SUSPENDED)
+  if (g->phase != RILLE_GENERATOR_LIVE)
     return 0;
-  if (rt->closing)
+  if (g->fiber.state == RILLE_CREATED && rt->debugging && !(rt->closing && rt->stopping))
+    warn_once(L, g, false, "was never used: its body did not run. Loop over it: 'for v in g:each() do'");
+  if (g->fiber.state != RILLE_SUSPENDED || rt->closing)
     return 0;
   lua_settop(L, 1);
   rille_leak_collected(L, 1);
-  warn_dropped(L, g);
+  warn_once(L, g, true, "was dropped before its end; its cleanup runs now. "
+                        "Close it: 'for v in g:each() do', or 'local g <close> = ...'");
   spawn_close(L);
   return 0;
 }

@@ -1,10 +1,13 @@
 /* leak.c -- what was opened and is to be closed; the binding rille.host.leak. The model is told in leak.h.
- * Owner:  the registry has the table of the noted objects, with weak keys, and the list of what was told
- *         of those that were collected open.
+ * Owner:  the registry has the table of the noted objects, with weak keys, and while specs run the list of
+ *         what was told of those that were collected open.
  * Errors: none of its own. */
 #include "leak.h"
 
+#include <stdlib.h>
+
 #include "box.h"
+#include "describe.h"
 #include "lib.h"
 
 static const char NOTED = 0; /* their addresses are the keys in the registry */
@@ -21,28 +24,35 @@ void rille_leak_note(lua_State *L, int index) {
   lua_pop(L, 1);
 }
 
-/* Pushes what is open in the object at `index`: a string, or nil. */
+/* Pushes what is open in the object at `index`, which was noted with the value on top: a string, or nil.
+ * Pops that. */
 static bool push_leak(lua_State *L, int index) {
   index = lua_absindex(L, index);
+  int place = lua_gettop(L);
   if (luaL_getmetafield(L, index, "__leak") == LUA_TNIL) {
     lua_pushnil(L);
+    lua_replace(L, place);
     return false;
   }
   lua_pushvalue(L, index);
-  lua_call(L, 1, 1);
-  return lua_isstring(L, -1);
+  lua_pushvalue(L, place);
+  lua_call(L, 2, 1);
+  lua_replace(L, place);
+  return lua_isstring(L, place);
 }
 
 /* Its key is in the table until its finaliser was called. */
 void rille_leak_collected(lua_State *L, int index) {
   struct rille *rt = rille_of(L);
   int top = lua_gettop(L);
-  if (!rt->watching || rt->closing)
+  if (!rt->watching || rt->closing || lua_rawgetp(L, LUA_REGISTRYINDEX, &TOLD) == LUA_TNIL) {
+    lua_settop(L, top);
     return;
+  }
   index = lua_absindex(L, index);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &NOTED);
   lua_pushvalue(L, index);
-  if (lua_rawget(L, -2) == LUA_TBOOLEAN && push_leak(L, index)) {
+  if (lua_rawget(L, -2) != LUA_TNIL && push_leak(L, index)) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &TOLD);
     lua_insert(L, -2);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
@@ -50,13 +60,27 @@ void rille_leak_collected(lua_State *L, int index) {
   lua_settop(L, top);
 }
 
-/* watch(): objects that are opened from here on are noted. */
-static int l_watch(lua_State *L) {
+void rille_leak_watch(lua_State *L) {
   rille_push_weak(L, "k");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &NOTED);
+  rille_of(L)->watching = true;
+}
+
+/* watch(): objects that are opened from here on are noted. */
+static int l_watch(lua_State *L) {
+  rille_leak_watch(L);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &TOLD);
-  rille_of(L)->watching = true;
+  return 0;
+}
+
+/* note(object): with the script's line */
+static int l_note(lua_State *L) {
+  lua_settop(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &NOTED);
+  lua_insert(L, 1);
+  rille_push_line(L, L);
+  lua_rawset(L, 1);
   return 0;
 }
 
@@ -67,7 +91,7 @@ static int l_open(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &NOTED) == LUA_TNIL)
     lua_newtable(L);
   for (lua_pushnil(L); lua_next(L, 2) != 0; lua_settop(L, 3)) {
-    if (!push_leak(L, 3))
+    if (!push_leak(L, 3)) /* in the place of the value */
       continue;
     lua_pushvalue(L, 3);
     lua_insert(L, -2);
@@ -95,10 +119,31 @@ static int l_forget(lua_State *L) {
   return 0;
 }
 
+static int report(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_getfield(L, -1, "rille.leak_report");
+  lua_call(L, 0, 1);
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+/* A program that was ended, by an error, say, may have left open what it would have closed. */
+void rille_leak_report(struct rille *rt) {
+  if (!rt->watching || (rt->stopping && rt->status != EXIT_SUCCESS))
+    return;
+  lua_pushcfunction(rt->L, report);
+  if (lua_pcall(rt->L, 0, 0, 0) != LUA_OK)
+    lua_pop(rt->L, 1);
+}
+
 static const luaL_Reg lib[] = {
     {"watch", l_watch}, {"open", l_open}, {"collected", l_collected}, {"forget", l_forget}, {NULL, NULL}};
 
 int luaopen_rille_leak(lua_State *L) {
   luaL_newlib(L, lib);
+  if (rille_of(L)->debugging) { /* who would note asks for it, once */
+    lua_pushcfunction(L, l_note);
+    lua_setfield(L, -2, "note");
+  }
   return 1;
 }

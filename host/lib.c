@@ -57,6 +57,8 @@ void rille_lib_open(lua_State *L) {
   luaL_requiref(L, "rille.host.fault", luaopen_rille_fault, 0);
   luaL_requiref(L, "rille.host.task", luaopen_rille_task, 0);
   lua_settop(L, top);
+  if (rille_of(L)->debugging)
+    rille_leak_watch(L);
   (void)luaopen_rille_base(L);
   (void)luaopen_rille_coroutine(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);

@@ -188,7 +188,7 @@ static void take_sigint(struct console *c) {
   struct sigaction action = {.sa_handler = on_sigint};
   rille_take_interrupt(c->rt, false);
   current = c;
-  (void)sigemptyset(&action.sa_mask);
+  (void)sigfillset(&action.sa_mask); /* the timer of slow.c sets hooks too */
   (void)sigaction(SIGINT, &action, NULL); /* no SA_RESTART: a read that blocks is interrupted too */
 }
 

@@ -13,8 +13,10 @@
 
 #include <lualib.h>
 
+#include "leak.h"
 #include "memory.h"
 #include "report.h"
+#include "slow.h"
 #include "strict.h"
 #include "task.h"
 
@@ -117,6 +119,8 @@ struct rille *rille_new(void) {
   start_signal(rt, &rt->terminate, SIGTERM);
   start_inquire(rt);
   rille_strict_open(rt);
+  if (rt->debugging)
+    rt->slow = rille_slow_open(rt);
   (void)signal(SIGPIPE, on_broken_pipe);
   return rt;
 }
@@ -252,6 +256,8 @@ static void end_daemons(struct rille *rt) {
 
 void rille_run(struct rille *rt) {
   run_tasks(rt, false);
+  if (rt->debugging)
+    rille_leak_report(rt);
   end_daemons(rt);
   while (rt->at_end != NULL && rt->at_end(rt)) {
     limit_cleanup(rt);
@@ -275,7 +281,10 @@ static void finish_output(struct rille *rt) {
 
 int rille_close(struct rille *rt) {
   rt->closing = true;
+  if (rt->slow != NULL)
+    rille_slow_summary(rt->slow);
   lua_close(rt->L); /* finalisers close what bindings still hold ... */
+  rille_slow_close(rt->slow);
   rille_timeline_close(&rt->time);
   rille_timeline_close(&rt->real);
   uv_close((uv_handle_t *)&rt->prepare, NULL);

@@ -60,7 +60,9 @@ struct rille {
   struct rille_console *console; /* of the REPL while there is one, or NULL */
   lua_State *running;         /* the innermost coroutine that runs, or NULL */
   bool inquired;              /* the tree is to be printed */
+  struct rille_slow *slow;    /* watches steps that take long (slow.h), or NULL */
   bool watching;              /* what is opened is noted (leak.h) */
+  bool debugging;             /* RILLE_DEBUG: what is left open is told of, and what was never used */
   bool strict;                /* warnings are errors of the program (strict.h) */
   bool warning;               /* a warning has begun, more of it is to come */
   bool stopping;              /* the program was told to end */

@@ -1,4 +1,4 @@
-/* strict.c -- RILLE_DEBUG=strict. The model is told in strict.h.
+/* strict.c -- RILLE_DEBUG. The model is told in strict.h.
  * Owner:  nothing is kept.
  * Errors: none is raised. */
 #include "strict.h"
@@ -41,7 +41,12 @@ static void on_warning(void *data, const char *text, int more) {
 
 void rille_strict_open(struct rille *rt) {
   const char *debug = getenv("RILLE_DEBUG");
-  rt->strict = debug != NULL && strcmp(debug, "strict") == 0;
+  if (debug == NULL || debug[0] == '\0')
+    return;
+  rt->strict = strcmp(debug, "strict") == 0;
+  rt->debugging = rt->strict || strcmp(debug, "1") == 0;
+  if (!rt->debugging)
+    (void)fprintf(stderr, "rille: RILLE_DEBUG can be '1' or 'strict'; '%s' is ignored\n", debug);
   if (rt->strict)
     lua_setwarnf(rt->L, on_warning, rt);
 }

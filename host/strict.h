@@ -1,4 +1,5 @@
-/* strict.h -- RILLE_DEBUG=strict: a warning is an error of the program (R115).
+/* strict.h -- RILLE_DEBUG: 1 asks for more to be told of (slow.h, leak.h); strict asks for that too, and a
+ * warning is an error of the program (R115).
  * Model:  what nobody else would say goes through Lua's own warn: warn in Lua, lua_warning in C. Usually
  *         Lua prints it, and warn "@off" silences it. When the environment says RILLE_DEBUG=strict, a
  *         warning, the script's own included, is printed as "rille: error: ..." and stops the program with

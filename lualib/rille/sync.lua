@@ -9,6 +9,7 @@
 
 local check = require "rille.stream.check"
 local fault = require "rille.host.fault"
+local note = require("rille.host.leak").note -- nil unless RILLE_DEBUG asks for it
 local new_waiters = require "rille.waiters"
 local task = require "rille.host.task"
 local waitlist = require "rille.host.waitlist"
@@ -55,6 +56,7 @@ function semaphore_methods:acquire()
   else
     self.waiters:wait()
   end
+  if note then note(self) end
   return permit
 end
 
@@ -80,6 +82,14 @@ function Permit.__close(self, err)
   if not semaphore or put_back(semaphore) then return end
   if err == nil then error(SURPLUS, 2) end
   fault.suppress(err, SURPLUS)
+end
+
+-- Who gives permits back with `release` keeps no guard: what counts is what the semaphore lacks.
+function Semaphore.__leak(self, acquired)
+  local taken = self.count - self.free
+  if taken == 0 then return nil end
+  return ("%d of %d permits of a semaphore, the last acquired at %s, %s not given back"):format(taken,
+    self.count, acquired, taken == 1 and "is" or "are")
 end
 
 function Semaphore.__tostring(self)
@@ -126,6 +136,7 @@ function mutex_methods:acquire()
   else
     self.waiters:wait(hold)
   end
+  if note then note(self) end
   return hold
 end
 
@@ -143,6 +154,10 @@ function hold_methods:close()
   if self.mutex.hold == self then hand_on(self.mutex) end
 end
 Hold.__close = hold_methods.close
+
+function Mutex.__leak(self, acquired)
+  return self.hold and ("the mutex acquired at %s is held"):format(acquired) or nil
+end
 
 function Mutex.__tostring(self)
   return ("mutex (%s)"):format(self.hold and "held" or "free")

@@ -13,6 +13,7 @@
 local pass = require("rille.host.cancel_scope").pass
 local ending = require "rille.stream.ending"
 local fault = require "rille.host.fault"
+local note = require("rille.host.leak").note -- nil unless RILLE_DEBUG asks for it
 local stage = require "rille.stream.stage"
 local task = require "rille.host.task"
 local waitlist = require "rille.host.waitlist"
@@ -301,6 +302,10 @@ local Guard = {
     end
     task.spawn_cleanup(abandon, self).name = "cleanup of a stream"
   end,
+  __leak = function(guard)
+    if guard.quiet or guard.nursery.closed or not is_live(guard.nursery) then return nil end
+    return ("the stream '%s' made at %s is open"):format(guard.nursery.name, guard.where)
+  end,
 }
 
 -- The line of the script that makes a stream.
@@ -318,7 +323,9 @@ end
 ---@param self rille.Nursery
 ---@param quiet? boolean something else tells of it
 function nursery.guard(self, quiet)
-  return setmetatable({ nursery = self, quiet = quiet, where = quiet or birthplace() }, Guard)
+  local guard = setmetatable({ nursery = self, quiet = quiet, where = quiet or birthplace() }, Guard)
+  if note then note(guard) end
+  return guard
 end
 
 --- Makes the root of a stream over a nursery.
