@@ -28,15 +28,10 @@ local waitlist = require "rille.host.waitlist"
 ---@field private parked boolean the consumer waits for a result
 ---@field private ended boolean the source has ended
 
--- The next result in order is there.
-local function has_result(pool)
-  return pool.results[pool.delivered + 1] ~= nil
-end
-
--- Another item may be pulled now.
+-- Another item may be pulled now. What is mostly so is asked first: each item asks some times.
 local function has_room(pool)
-  return not (pool.pulling or pool.ended) and pool.nursery:is_open()
-    and pool.started - pool.delivered < pool.n
+  return pool.started - pool.delivered < pool.n and not (pool.pulling or pool.ended)
+    and pool.nursery:is_open()
 end
 
 local work
@@ -63,7 +58,7 @@ local function put(pool, index, v, ...)
   end
   if select("#", ...) > 0 then pool.more[index] = table.pack(v, ...) end
   pool.results[index] = v
-  if pool.parked and has_result(pool) then pool.nursery:wake() end
+  if pool.parked and index == pool.delivered + 1 then pool.nursery:wake() end
 end
 
 -- Has pulled v, ...: the next worker may pull, this one works.
@@ -118,11 +113,13 @@ end
 
 -- The values of the next result, or nil at the end. Waits for it.
 local function next_result(pool)
-  while not has_result(pool) do
+  while pool.results[pool.delivered + 1] == nil do
     pool.nursery:check()
     if pool.ended and pool.started == pool.delivered then return nil end
-    pool.nursery:check_wait()
-    staff(pool)
+    if has_room(pool) then
+      pool.nursery:check_wait()
+      staff(pool)
+    end
     pool.parked = true
     pool.nursery:wait()
     pool.parked = false
