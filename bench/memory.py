@@ -46,8 +46,9 @@ async def connections(url, count="500"):
         await get()
         before = resident()
         await asyncio.gather(*[get() for _ in range(count)])
-        assert sum(map(len, connector._conns.values())) == count
-        print("%.0f" % ((resident() - before) / count), flush=True)
+        more = sum(map(len, connector._conns.values())) - 1
+        assert more >= count // 2
+        print("%.0f" % ((resident() - before) / more), flush=True)
         os._exit(0)
 
 

@@ -9,6 +9,7 @@ local rivals = require "bench.rivals"
 
 local RILLE <const> = "bin/rille"
 local BARE <const> = "build/bench/bare"
+local SLOW <const> = { httpx = true, fetch = true }
 
 --- The rows, for a site (bench/site.lua).
 ---@param site table
@@ -30,7 +31,7 @@ return function(site, is_smoke)
   local function client_of(peer, arguments)
     if peer.kind == "bare" then return bare(arguments[2], arguments[3]) end
     arguments = table.move(arguments, 1, #arguments, 1, {})
-    if peer.is_slow then arguments[2] = tostring(math.max(arguments[2] // 10, 100)) end
+    if SLOW[peer.client] then arguments[2] = tostring(math.max(arguments[2] // 10, 100)) end
     if peer.kind == "python" then
       return rivals.python(peer.modules, "bench/http_rival.py", peer.client, table.unpack(arguments))
     end
@@ -50,10 +51,7 @@ return function(site, is_smoke)
 
   local function bare_c() return { kind = "bare", name = "bare C, not decoded", reach = 0.95 } end
   local function python(client, modules, name, reach)
-    return {
-      kind = "python", client = client, modules = modules, name = name, reach = reach,
-      is_slow = client == "httpx",
-    }
+    return { kind = "python", client = client, modules = modules, name = name, reach = reach }
   end
   local function node(client, name, reach, kind)
     return { kind = kind or "node", client = client, name = name, reach = reach }

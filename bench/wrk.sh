@@ -22,6 +22,6 @@ if [ "$url" = -- ]; then
   done
   url=$(cat "$dir/url")
 fi
-${CLIENT:-} wrk -t1 -c64 -d"$seconds" "$url" >"$dir/out"
+${CLIENT:-} wrk -t1 -c64 --timeout 60 -d"$seconds" "$url" >"$dir/out"
 if grep -E 'Non-2xx|Socket errors' "$dir/out" >&2; then exit 1; fi
 sed -n 's|^Requests/sec: *||p' "$dir/out"
