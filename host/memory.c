@@ -1,6 +1,7 @@
 /* memory.c -- the allocator of the Lua state. The model is told in memory.h. */
 #include "memory.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include <lauxlib.h>
@@ -34,6 +35,9 @@ lua_State *rille_memory_newstate(void) {
 
 #else
 
-lua_State *rille_memory_newstate(void) { return luaL_newstate(); }
+lua_State *rille_memory_newstate(void) {
+  mallopt(M_MXFAST, 0);
+  return luaL_newstate();
+}
 
 #endif
