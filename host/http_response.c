@@ -386,10 +386,9 @@ static int l_text(lua_State *L) {
   return 1;
 }
 
-/* res:json_at(pointer) -> as rille_json_at; rille.http makes res:json(pointer) of it */
+/* res:json_at([pointer]) -> as rille_json_at; rille.http makes res:json(pointer) of it */
 static int l_json_at(lua_State *L) {
   const struct response *r = luaL_checkudata(L, 1, RESPONSE);
-  luaL_checktype(L, 2, LUA_TSTRING);
   return rille_json_at(L, r->data + r->head_length, r->body_length, true, 2);
 }
 

@@ -34,6 +34,8 @@ local SCRIPT = [[
   assert(#json.at(('{"list": [%s 1]}'):format(list), "/list") == 6)
   assert(json.at('{"big": 123456789012345678901}', "/big"))
   assert(not pcall(json.at, "[1", ""))
+  local text = ('{"text": "%s", "id": %d, "zero": [-0]},'):rep(3):format("a", 1, ("b"):rep(50), 2, "a", 3)
+  assert(#json.decode("[" .. text .. "null]") == 4 and not pcall(json.decode, "[" .. text))
   assert(#json.lines({ "[1]\n[", "2]\n3" }):collect() == 3)
   local t = rille.spawn(function() pcall(rille.sleep, 60) rille.sleep(60) end)
   rille.sleep(0)

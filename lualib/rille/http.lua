@@ -13,9 +13,9 @@ local http_options = require "rille.http.options"
 local http_pools = require "rille.http.pools"
 local http_request = require "rille.http.request"
 local http_retry = require "rille.http.retry"
-local json = require "rille.json"
 local misuse = require "rille.host.misuse"
 local new_rate = require "rille.http.rate"
+local read_by_cjson = require "rille.json_cjson"
 local waitlist = require "rille.host.waitlist"
 
 ---@class rille.http a function for each method; see also `request` and `client`
@@ -390,7 +390,7 @@ function Response:text()
   return http_charset.text(self, self:bytes())
 end
 
--- What a pointer leads to, straight from where the body lies.
+-- The value, or what a pointer leads to in it, straight from where the body lies.
 local json_at = Response.json_at
 Response.json_at = nil
 
@@ -400,17 +400,13 @@ Response.json_at = nil
 ---@return any
 function Response:json(pointer)
   check_response(self, "json")
-  local find, trouble, reason = json.decode, nil, nil
-  if pointer ~= nil then
-    if type(pointer) ~= "string" then
-      misuse("bad argument #1 to 'json' (string expected, got %s)", type(pointer))
-    end
-    local found
-    found, trouble, reason = json_at(self, pointer)
-    if not trouble then return found end
-    if trouble == "pointer" then misuse("bad argument #1 to 'json' (not a JSON pointer such as '/name')") end
-    find = find_otherwise
+  if pointer ~= nil and type(pointer) ~= "string" then
+    misuse("bad argument #1 to 'json' (string expected, got %s)", type(pointer))
   end
+  local found, trouble, reason = json_at(self, pointer)
+  if not trouble then return found end
+  if trouble == "pointer" then misuse("bad argument #1 to 'json' (not a JSON pointer such as '/name')") end
+  local find = pointer and find_otherwise or read_by_cjson
   local text = self:bytes()
   local ok, value = pcall(find, text, pointer, trouble, reason)
   if ok then return value end

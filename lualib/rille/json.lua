@@ -1,21 +1,21 @@
---- rille.json: JSON text to Lua values and back, on lua-cjson; JSON pointers, on simdjson; JSON lines.
--- Model:  an instance of lua-cjson of its own: settings of `require "cjson"` do not change it.
--- Owner:  nobody; the host keeps simdjson's memory between two look-ups.
+--- rille.json: JSON text to Lua values, on simdjson, and back, on lua-cjson; JSON pointers; JSON lines.
+-- Model:  what is JSON, and what it means, is as lua-cjson has it, which gets what simdjson refuses. An
+--         instance of its own: settings of `require "cjson"` do not change it.
+-- Owner:  nobody; the host keeps simdjson's memory between two texts.
 -- Errors: text that is not JSON raises an error object with code EJSON.
 
 local cjson = require("cjson").new()
 local fault = require "rille.host.fault"
 local find_otherwise = require "rille.json_pointer"
 local host = require "rille.host.json"
-
-cjson.decode_invalid_numbers(false) -- NaN, 0x10 and 01 are not JSON
+local read_by_cjson = require "rille.json_cjson"
 
 ---@class rille.json
 ---@field null userdata the value of JSON's null (RFC 8259 section 3)
 local json = { null = cjson.null }
 
-local NO_MEMORY = "not enough memory" -- Lua's own error: nothing is wrong with the text
-local MESSAGE = "^(.-) at character (%d+)$"
+local SHORT = 12 -- bytes: there lua-cjson is faster
+local NO_MEMORY = "not enough memory" -- Lua's own error: nothing is wrong with the value
 
 --- The value of a JSON text. null becomes `json.null`.
 ---@param text string
@@ -25,12 +25,11 @@ function json.decode(text)
   if type(text) ~= "string" then
     error(("bad argument #1 to 'decode' (string expected, got %s)"):format(type(text)), 2)
   end
-  local ok, value = pcall(cjson.decode, text)
-  if ok then return value end
-  if value == NO_MEMORY then error(value, 0) end
-  local what, position = tostring(value):match(MESSAGE)
-  error(fault.new("EJSON", ("invalid JSON: %s"):format(value),
-    { position = tonumber(position), reason = what or value }), 0)
+  if #text >= SHORT then
+    local value = host.at(text)
+    if value ~= nil then return value end
+  end
+  return read_by_cjson(text)
 end
 
 --- The value that a JSON pointer (RFC 6901) leads to in a JSON text, as `decode` gives it; nil if it leads

@@ -6,6 +6,7 @@
 -- Errors: text that is not JSON raises EJSON.
 
 local fault = require "rille.host.fault"
+local read_by_cjson = require "rille.json_cjson"
 
 local ESCAPES = { ["~0"] = "~", ["~1"] = "/" }
 
@@ -28,7 +29,7 @@ end
 ---@param reason string|nil in simdjson's words
 ---@return any
 return function(text, pointer, trouble, reason)
-  local value = require("rille.json").decode(text)
+  local value = read_by_cjson(text)
   if trouble == "beyond" then return walk(value, pointer) end
   local _, position = utf8.len(text)
   error(fault.new("EJSON", ("invalid JSON: %s"):format(reason), { position = position, reason = reason }), 0)

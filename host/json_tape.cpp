@@ -1,11 +1,9 @@
-/* json_pointer.cpp -- JSON pointers on simdjson. The model is told in json_pointer.h.
- * Model:  simdjson's tape (its doc/tape.md): words with a type in the upper 8 bits and a payload in the
- *         others. A string's payload is its place in the string buffer; the payload of [ and { has the place
- *         behind the end in 32 bits and the count in 24; of l, u and d a second word is the number.
- *         The DOM parser is used, not the on-demand one, since it checks all of the text.
+/* json_tape.cpp -- texts and JSON pointers on simdjson. The model is told in json_tape.h.
+ * Model:  the tape is simdjson's own (its doc/tape.md). The DOM parser is used, not the on-demand one, since
+ *         it checks all of the text.
  * Owner:  the struct owns simdjson's parser, and with it the tape.
  * Errors: simdjson's codes, as a status. Compiled without exceptions; every allocation is nothrow. */
-#include "json_pointer.h"
+#include "json_tape.h"
 
 #include <cstdint>
 #include <cstring>
@@ -27,12 +25,10 @@ constexpr uint64_t PAYLOAD = (uint64_t{1} << 56) - 1;
 struct rille_json {
   simdjson::dom::parser parser;
   simdjson::error_code error = simdjson::SUCCESS;
-  /* The walk over the value that was found. */
-  size_t at = 0; /* the next word of the tape */
-  size_t depth = 0;
-  bool is_walking = false;
-  bool is_key = false;                       /* the next string is a key */
-  uint32_t places[RILLE_JSON_LEVELS + 2] = {}; /* in each array the index of the next element; 0: object */
+  const char *text = nullptr;
+  /* A word of the tape, and which of the tokens of the text it is (simdjson's structural index). */
+  size_t word = 1;
+  size_t token = 0;
 };
 
 namespace {
@@ -42,8 +38,6 @@ char type_at(const rille_json *json, size_t at) {
 }
 
 size_t end_of(uint64_t word) { return static_cast<uint32_t>(word); }
-
-size_t count_of(uint64_t word) { return (word & PAYLOAD) >> 32; }
 
 /* The place behind the value at a place. */
 size_t behind(const rille_json *json, size_t at) {
@@ -66,21 +60,6 @@ const char *string_at(const rille_json *json, size_t at, size_t *length) {
   std::memcpy(&n, p, sizeof n);
   *length = n;
   return reinterpret_cast<const char *>(p + sizeof n);
-}
-
-double number_at(const rille_json *json, size_t at) {
-  uint64_t bits = json->parser.doc.tape[at + 1];
-  switch (type_at(json, at)) {
-  case 'l':
-    return static_cast<double>(static_cast<int64_t>(bits));
-  case 'u':
-    return static_cast<double>(bits);
-  default: {
-    double number;
-    std::memcpy(&number, &bits, sizeof number);
-    return number;
-  }
-  }
 }
 
 /* True if a token, with its escapes, says the key. */
@@ -131,43 +110,9 @@ simdjson::error_code allocate(rille_json *json, size_t size) {
   return error == simdjson::SUCCESS ? json->parser.doc.allocate(size) : error;
 }
 
-/* An array or object begins, of which `place` is told in the struct. */
-void enter(rille_json *json, uint32_t place) {
-  json->places[++json->depth] = place;
-  json->is_key = place == 0;
-}
-
-/* A value is complete: tells where it is. */
-void complete(rille_json *json, rille_json_event *event) {
-  uint32_t *place = &json->places[json->depth];
-  event->depth = json->depth;
-  event->index = *place;
-  if (*place > 0)
-    ++*place;
-  json->is_key = json->depth > 0 && *place == 0;
-  json->is_walking = json->depth > 0;
-}
-
-rille_json_kind kind_of(char type) {
-  switch (type) {
-  case 'n':
-    return RILLE_JSON_NULL;
-  case 'f':
-    return RILLE_JSON_FALSE;
-  case 't':
-    return RILLE_JSON_TRUE;
-  case '"':
-    return RILLE_JSON_STRING;
-  case '[':
-    return RILLE_JSON_ARRAY;
-  case '{':
-    return RILLE_JSON_OBJECT;
-  case ']':
-  case '}':
-    return RILLE_JSON_END;
-  default:
-    return RILLE_JSON_NUMBER;
-  }
+void start_of_text(rille_json *json) {
+  json->word = 1;
+  json->token = 0;
 }
 
 rille_json_status status_of(simdjson::error_code error) {
@@ -175,7 +120,6 @@ rille_json_status status_of(simdjson::error_code error) {
   case simdjson::SUCCESS:
     return RILLE_JSON_OK;
   case simdjson::MEMALLOC:
-    return RILLE_JSON_MEMORY;
   case simdjson::CAPACITY:
   case simdjson::DEPTH_ERROR:
   case simdjson::NUMBER_ERROR:
@@ -195,8 +139,9 @@ bool rille_json_is_large(const struct rille_json *json) { return json->parser.ca
 
 enum rille_json_status rille_json_parse(struct rille_json *json, const char *text, size_t length,
                                         bool padded) {
-  json->is_walking = false;
   json->error = simdjson::SUCCESS;
+  json->text = text;
+  start_of_text(json);
   if (length > simdjson::SIMDJSON_MAXSIZE_BYTES - GRAIN)
     json->error = simdjson::CAPACITY;
   else if (length > json->parser.capacity() || json->parser.capacity() == 0)
@@ -219,7 +164,44 @@ bool rille_json_is_pointer(const char *pointer, size_t length) {
   return true;
 }
 
-bool rille_json_find(struct rille_json *json, const char *pointer, size_t length) {
+struct rille_json_tape rille_json_tape_of(const struct rille_json *json) {
+  const simdjson::dom::document &doc = json->parser.doc;
+  return {doc.tape.get(), reinterpret_cast<const char *>(doc.string_buf.get())};
+}
+
+/* A token is followed by a comma, a colon or the end that it is the last before: so that end counts as one
+ * less. */
+bool rille_json_is_negative(struct rille_json *json, size_t at) {
+  if (at < json->word)
+    start_of_text(json);
+  const uint64_t *tape = json->parser.doc.tape.get();
+  size_t word = json->word, token = json->token;
+  while (word < at) {
+    token += 2;
+    switch (static_cast<char>(tape[word++] >> 56)) {
+    case '[':
+    case '{':
+      token -= end_of(tape[word - 1]) == word + 1 ? 0 : 1;
+      break;
+    case ']':
+    case '}':
+      token--;
+      break;
+    case 'l':
+    case 'u':
+    case 'd':
+      word++;
+      break;
+    default:
+      break;
+    }
+  }
+  json->word = word;
+  json->token = token;
+  return json->text[json->parser.implementation->structural_indexes[token]] == '-';
+}
+
+size_t rille_json_find(const struct rille_json *json, const char *pointer, size_t length) {
   size_t at = 1; /* behind the root */
   const char *end = pointer + length;
   while (pointer < end && at != 0) {
@@ -230,38 +212,5 @@ bool rille_json_find(struct rille_json *json, const char *pointer, size_t length
     size_t n = static_cast<size_t>(pointer - token);
     at = type == '{' ? find_member(json, at, token, n) : type == '[' ? find_element(json, at, token, n) : 0;
   }
-  json->at = at;
-  json->depth = 0;
-  json->is_walking = at != 0;
-  json->is_key = false;
-  return at != 0;
-}
-
-bool rille_json_next(struct rille_json *json, struct rille_json_event *event) {
-  if (!json->is_walking)
-    return false;
-  uint64_t word = json->parser.doc.tape[json->at];
-  char type = type_at(json, json->at);
-  *event = {};
-  event->kind = kind_of(type);
-  if (event->kind == RILLE_JSON_STRING)
-    event->text = string_at(json, json->at, &event->length);
-  else if (event->kind == RILLE_JSON_NUMBER)
-    event->number = number_at(json, json->at);
-  if (event->kind == RILLE_JSON_ARRAY || event->kind == RILLE_JSON_OBJECT) {
-    event->count = count_of(word);
-    enter(json, type == '[' ? 1 : 0);
-    json->at++;
-    return true;
-  }
-  json->at = behind(json, json->at);
-  if (event->kind == RILLE_JSON_STRING && json->is_key) {
-    event->kind = RILLE_JSON_KEY;
-    json->is_key = false;
-    return true;
-  }
-  if (event->kind == RILLE_JSON_END)
-    json->depth--;
-  complete(json, event);
-  return true;
+  return at;
 }
