@@ -187,7 +187,7 @@ bench: bench-build
 bench-smoke: bench-build
 	@$(PROGRAM) bench/run.lua --smoke $(ROW)
 
-bench-build: packages-bench $(PROGRAM) build/bench/bare build/bench/start
+bench-build: packages-bench $(PROGRAM) build/bench/bare build/bench/start build/bench/documents/1
 
 build/bench/bare: bench/bare.c | packages-build
 	@mkdir -p $(@D)
@@ -197,6 +197,10 @@ build/bench/bare: bench/bare.c | packages-build
 build/bench/start: $(PROGRAM) bench/start.lua bench/rivals.lua
 	@mkdir -p $(@D)
 	@$(PROGRAM) build bench/start.lua -o $@ >$@.log
+
+build/bench/documents/1: bench/documents.lua bench/document.lua | $(PROGRAM)
+	@mkdir -p $(@D)
+	@$(PROGRAM) bench/documents.lua $(@D) 1
 
 # npm installs what is not there; nothing of it is part of this project.
 bench-deps:

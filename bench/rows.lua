@@ -90,10 +90,22 @@ return function(site, is_smoke)
   end
 
   add {
-    name = "json", claim = 'json("/name") of a document of 570 kB', unit = "/s",
+    name = "json", claim = 'json("/name") of a document of 500 kB', unit = "/s",
     ours = own "bench/json.lua", read = "([%d.]+) documents/s by pointer",
     rivals = {
       { name = "json().name", least = 6, program = own "bench/json.lua", read = "pointer, ([%d.]+) decoded" },
+    },
+  }
+  local document, times = "build/bench/documents/1", size(100, 1)
+  add {
+    name = "decode", claim = "a document of 580 kB to tables", unit = " ms", cost = true,
+    ours = own("bench/decode.lua", "rille", document, times),
+    rivals = {
+      { name = "lua-cjson", least = 1.9, program = own("bench/decode.lua", "cjson", document, times) },
+      { name = "Python's json", least = 1.5,
+        program = rivals.python("", "bench/decode.py", document, times) },
+      { name = "JSON.parse of Node", least = 1.2,
+        program = rivals.node("bench/decode.mjs", document, times) },
     },
   }
   add {
