@@ -1,7 +1,7 @@
 /* json.h -- a JSON text, or the value at a JSON pointer in it, as a Lua value; the binding rille.host.json.
- * Model:  a parser (json_tape.h) and known strings (json_value.h) in a userdata, the reader. The last one that
- *         was used is kept for the next text, unless it is large. It is out of its place while in use, so that
- *         a finaliser may read something meanwhile.
+ * Model:  a parser (json_tape.h) and known strings (json_value.h) in a userdata, the reader. The last one
+ *         that was used is kept for the next text, unless it is large. It is out of its place while in use,
+ *         so that a finaliser may read something meanwhile.
  * Owner:  the registry, or the stack of a call under way: an error leaves the reader to the collector.
  * Errors: told below; "not enough memory" is raised. */
 #ifndef RILLE_JSON_H

@@ -26,9 +26,6 @@ struct rille_json {
   simdjson::dom::parser parser;
   simdjson::error_code error = simdjson::SUCCESS;
   const char *text = nullptr;
-  /* A word of the tape, and which of the tokens of the text it is (simdjson's structural index). */
-  size_t word = 1;
-  size_t token = 0;
 };
 
 namespace {
@@ -110,11 +107,6 @@ simdjson::error_code allocate(rille_json *json, size_t size) {
   return error == simdjson::SUCCESS ? json->parser.doc.allocate(size) : error;
 }
 
-void start_of_text(rille_json *json) {
-  json->word = 1;
-  json->token = 0;
-}
-
 rille_json_status status_of(simdjson::error_code error) {
   switch (error) {
   case simdjson::SUCCESS:
@@ -141,7 +133,6 @@ enum rille_json_status rille_json_parse(struct rille_json *json, const char *tex
                                         bool padded) {
   json->error = simdjson::SUCCESS;
   json->text = text;
-  start_of_text(json);
   if (length > simdjson::SIMDJSON_MAXSIZE_BYTES - GRAIN)
     json->error = simdjson::CAPACITY;
   else if (length > json->parser.capacity() || json->parser.capacity() == 0)
@@ -169,35 +160,21 @@ struct rille_json_tape rille_json_tape_of(const struct rille_json *json) {
   return {doc.tape.get(), reinterpret_cast<const char *>(doc.string_buf.get())};
 }
 
-/* A token is followed by a comma, a colon or the end that it is the last before: so that end counts as one
- * less. */
-bool rille_json_is_negative(struct rille_json *json, size_t at) {
-  if (at < json->word)
-    start_of_text(json);
-  const uint64_t *tape = json->parser.doc.tape.get();
-  size_t word = json->word, token = json->token;
-  while (word < at) {
-    token += 2;
-    switch (static_cast<char>(tape[word++] >> 56)) {
-    case '[':
-    case '{':
-      token -= end_of(tape[word - 1]) == word + 1 ? 0 : 1;
-      break;
-    case ']':
-    case '}':
-      token--;
-      break;
-    case 'l':
-    case 'u':
-    case 'd':
-      word++;
-      break;
-    default:
-      break;
-    }
+/* Each token but the last is followed by a comma, a colon, or the end that it is the last before: that end
+ * is counted as one less. */
+size_t rille_json_token(const struct rille_json *json, size_t at) {
+  size_t token = 0;
+  for (size_t word = 1; word < at;) {
+    uint64_t w = json->parser.doc.tape[word++];
+    char type = static_cast<char>(w >> 56);
+    bool is_begin = type == '[' || type == '{', is_end = type == ']' || type == '}';
+    token += is_end || (is_begin && end_of(w) != word + 1) ? 1 : 2;
+    word += type == 'l' || type == 'u' || type == 'd' ? 1 : 0;
   }
-  json->word = word;
-  json->token = token;
+  return token;
+}
+
+bool rille_json_is_negative(const struct rille_json *json, size_t token) {
   return json->text[json->parser.implementation->structural_indexes[token]] == '-';
 }
 

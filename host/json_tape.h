@@ -62,9 +62,12 @@ bool rille_json_is_pointer(const char *pointer, size_t length);
 /* The tape of the last text that was read. The value is at place 1. */
 struct rille_json_tape rille_json_tape_of(const struct rille_json *json);
 
-/* True if the integer at a place, which is 0, is written -0: the tape does not tell. Fast if the places that
- * it is asked for go up. */
-bool rille_json_is_negative(struct rille_json *json, size_t at);
+/* The number of the token of the text that the word at a place is: brackets, braces, colons, commas, strings
+ * and other values, from 0. */
+size_t rille_json_token(const struct rille_json *json, size_t at);
+
+/* True if a token begins with a minus: of -0 the tape does not tell. */
+bool rille_json_is_negative(const struct rille_json *json, size_t token);
 
 /* The place on the tape of the value that the pointer leads to; 0: it leads to nothing. Of equal keys the
  * last one counts. */

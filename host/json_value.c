@@ -18,6 +18,8 @@ struct walk {
   struct rille_json *json;
   struct rille_json_tape tape;
   const uint64_t *next;
+  size_t start; /* the place where the walk began; 0: the tokens before are counted */
+  size_t token; /* of the word (rille_json_token); until then from the start */
   struct rille_json_strings *strings;
   int keeper;
 };
@@ -73,8 +75,16 @@ void rille_json_push_keeper(lua_State *L) { lua_createtable(L, RILLE_JSON_STRING
 
 /* --- values --- */
 
+/* Of a zero. The tokens before the walk are counted once, and only then. */
+static bool is_negative(struct walk *w) {
+  if (w->start > 0)
+    w->token += rille_json_token(w->json, w->start);
+  w->start = 0;
+  return rille_json_is_negative(w->json, w->token);
+}
+
 /* As lua-cjson has it, every number is a float. */
-static void push_number(lua_State *L, const struct walk *w, size_t at) {
+static void push_number(lua_State *L, struct walk *w, size_t at) {
   char type = type_of(w->tape.words[at]);
   uint64_t bits = w->tape.words[at + 1];
   double number;
@@ -82,15 +92,17 @@ static void push_number(lua_State *L, const struct walk *w, size_t at) {
     memcpy(&number, &bits, sizeof number);
   else if (type == 'u')
     number = (double)bits;
-  else if (bits == 0 && rille_json_is_negative(w->json, at))
+  else if (bits == 0 && is_negative(w))
     number = -0.0;
   else
     number = (double)(int64_t)bits;
   lua_pushnumber(L, number);
 }
 
+static int count_of(uint64_t begin) { return (int)((begin & PAYLOAD) >> 32); }
+
 static void push_table(lua_State *L, uint64_t begin) {
-  int count = (int)((begin & PAYLOAD) >> 32);
+  int count = count_of(begin);
   bool is_array = type_of(begin) == '[';
   luaL_checkstack(L, LUA_MINSTACK, "JSON value");
   lua_createtable(L, is_array ? count : 0, is_array ? 0 : count);
@@ -124,7 +136,7 @@ static void push_begin(lua_State *L, struct walk *w, uint64_t word) {
 void rille_json_push(lua_State *L, struct rille_json *json, size_t at, struct rille_json_strings *strings,
                      int keeper) {
   struct rille_json_tape tape = rille_json_tape_of(json);
-  struct walk w = {json, tape, tape.words + at, strings, keeper};
+  struct walk w = {json, tape, tape.words + at, at, 0, strings, keeper};
   lua_Integer index[RILLE_JSON_LEVELS + 1]; /* on each level of the next element; 0: an object's */
   size_t level = 0;
   luaL_checkstack(L, LUA_MINSTACK, "JSON value");
@@ -133,16 +145,20 @@ void rille_json_push(lua_State *L, struct rille_json *json, size_t at, struct ri
     if (level > 0 && index[level] == 0 && type_of(word) == '"') {
       push_string(L, &w, word);
       word = *w.next++;
+      w.token += 2;
     }
     char type = type_of(word);
     if (type == ']' || type == '}') {
       level--;
+      w.token++;
     } else {
       push_begin(L, &w, word);
       if (type == '[' || type == '{') {
         index[++level] = type == '[';
+        w.token += count_of(word) == 0 ? 2 : 1;
         continue;
       }
+      w.token += 2;
     }
     if (level > 0 && index[level] > 0)
       lua_rawseti(L, -2, index[level]++);

@@ -178,12 +178,15 @@ describe("rille.json.decode agrees with lua-cjson", function()
     same('[0, -0, [], -0, {}, 0, [[], -0], {"a": -0, "b": {}, "-0": [0]}, "-0", -0, 0.0, -0.0, 10, -0]')
     assert.equal("-0.0", tostring(json.decode('{"some": [], "zero": -0}').zero))
     assert.equal("-0.0", tostring(json.at('{"some": [], "zero": -0}', "/zero")))
+    same('{"a": [0, -0], "b": {"c": [], "d": [0, {}, -0]}, "e": -0}')
+    assert.equal("-0.0", tostring(json.at('[0, {"a": [], "b": [0, -0, 1, {}, -0]}]', "/1/b")[5]))
+    assert.equal("0.0", tostring(json.at('[0, {"a": [-0], "b": [0, -0, 1, {}, 0]}]', "/1/b")[5]))
     assert.equal("0.0", tostring(json.at('{"some": [-0], "zero": 0, "more": -0}', "/zero")))
   end)
 
   it("on nesting up to and beyond 1000 levels", function()
-    for _, n in ipairs { 10, 999, 1000, 1001, 1002, 5000 } do
-      same_everywhere(nested(n, "1"))
+    for _, n in ipairs(STRESSED and { 10, 1000, 1001 } or { 10, 999, 1000, 1001, 1002, 5000 }) do
+      if not STRESSED then same_everywhere(nested(n, "1")) end
       same(nested(n, ""))
       same(('{"a":'):rep(n) .. "-0" .. ("}"):rep(n))
       same(("["):rep(n))
