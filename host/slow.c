@@ -198,7 +198,8 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
 }
 
 /* A hook that somebody else has set in this coroutine is kept. There is place for one: if it is taken, by a
- * coroutine that has not run since, this one is left alone. */
+ * coroutine that has not run since, this one is left alone. Ours is not called for lines: after the first
+ * instruction Lua would go on to that event, with the hook that was given back, which may not want it. */
 static void set_hook(struct rille_slow *s, lua_State *co) {
   lua_Hook hook = lua_gethook(co);
   if (hook == on_hook)
@@ -213,7 +214,7 @@ static void set_hook(struct rille_slow *s, lua_State *co) {
   } else if (s->kept == co) {
     s->kept = NULL;
   }
-  lua_sethook(co, on_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+  lua_sethook(co, on_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
 static void on_tick(int signum) {

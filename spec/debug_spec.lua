@@ -143,6 +143,28 @@ describe("RILLE_DEBUG=1", function()
       find(slow_steps(done.stderr), "in local 'busy'")
     end)
 
+    it("gives the script's own hook no event that it has not asked for", function()
+      local done = run([[
+        local events = {}
+        local function note(event) events[event] = true end
+        debug.sethook(note, "c")
+        for _ = 1, 5 do
+          rille.sleep(0)
+          local start, x = os.clock(), 0
+          while os.clock() - start < 0.2 do
+            for i = 1, 1e6 do
+              x = x + i
+              x = x - 1
+            end
+          end
+        end
+        debug.sethook()
+        for event in pairs(events) do io.write(event, "\n") end
+      ]], "1")
+      assert.equal("call\n", done.stdout)
+      assert.is_truthy(slow_steps(done.stderr)[1])
+    end)
+
     it("leaves errors, yields and closes as they are", function()
       local done = run([[
         local log = {}
