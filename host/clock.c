@@ -66,17 +66,20 @@ static int l_leak(lua_State *L) {
   return 1;
 }
 
-/* A clock that is collected open is a leak: specs are told of it, and who asks with RILLE_DEBUG. */
+/* A clock that is collected open is a leak: specs are told of it, and who asks with RILLE_DEBUG. The warning
+ * is last, since it may raise: rt->clock must not point into what is gone. */
 static int l_gc(lua_State *L) {
   const struct clock *c = luaL_checkudata(L, 1, CLOCK);
-  struct rille *rt = rille_of(L);
+  const struct rille *rt = rille_of(L);
+  bool was_open = is_open(L, c);
   rille_leak_collected(L, 1);
-  if (rt->debugging && !rt->closing && is_open(L, c)) {
+  (void)l_close(L);
+  if (was_open && rt->debugging && !rt->closing) {
     lua_pushfstring(L, "rille: the clock opened at %s was dropped; time is real again. Close it: "
                        "'local clock <close> = ...'", c->opened);
     lua_warning(L, lua_tostring(L, -1), 0);
   }
-  return l_close(L);
+  return 0;
 }
 
 static const luaL_Reg methods[] = {{"now", l_now}, {"close", l_close}, {NULL, NULL}};

@@ -41,21 +41,27 @@ static bool push_leak(lua_State *L, int index) {
   return lua_isstring(L, place);
 }
 
-/* Its key is in the table until its finaliser was called. */
+/* The object at 1. Its key is in the table until its finaliser was called. */
+static int add_told(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &TOLD);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &NOTED);
+  lua_pushvalue(L, 1);
+  if (lua_rawget(L, 3) != LUA_TNIL && push_leak(L, 1))
+    lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
+  return 0;
+}
+
+/* Its finaliser goes on, also without the memory to tell of it. */
 void rille_leak_collected(lua_State *L, int index) {
   struct rille *rt = rille_of(L);
-  int top = lua_gettop(L);
-  if (!rt->watching || rt->closing || lua_rawgetp(L, LUA_REGISTRYINDEX, &TOLD) == LUA_TNIL) {
-    lua_settop(L, top);
+  if (!rt->watching || rt->closing)
     return;
-  }
   index = lua_absindex(L, index);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &NOTED);
-  lua_pushvalue(L, index);
-  if (lua_rawget(L, -2) != LUA_TNIL && push_leak(L, index)) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &TOLD);
-    lua_insert(L, -2);
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  int top = lua_gettop(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &TOLD) != LUA_TNIL) {
+    lua_pushcfunction(L, add_told);
+    lua_pushvalue(L, index);
+    (void)lua_pcall(L, 1, 0, 0);
   }
   lua_settop(L, top);
 }

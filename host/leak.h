@@ -18,7 +18,8 @@
 /* Notes the object at `index`, if leaks are watched. May raise. */
 void rille_leak_note(lua_State *L, int index);
 
-/* The object at `index` is being collected. Called by its finaliser before it closes what is open. */
+/* The object at `index` is being collected. Called by its finaliser before it closes what is open. Raises
+ * nothing. */
 void rille_leak_collected(lua_State *L, int index);
 
 /* Has objects noted from here on. May raise. */

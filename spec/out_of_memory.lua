@@ -4,6 +4,7 @@
 -- usage: rille spec/out_of_memory.lua [span [step]], with a build that has RILLE_FAIL_ALLOC
 local SPAN, STEP, LOAD_STEP = tonumber(arg[1] or 1800), tonumber(arg[2] or 3), 97
 local CLIENT_SPAN, CLIENT_STEP = 4 * SPAN, 8 * STEP
+local DEBUG_SPAN = SPAN // 12
 local PROGRAM = os.getenv("RILLE") or "bin/rille"
 
 -- lua-cjson forgets its buffer when Lua runs out of memory under it.
@@ -92,6 +93,26 @@ local CLIENT = [[
   for _ = 1, 2 do limited:get(server.url) end
 ]]
 
+-- What RILLE_DEBUG=1 tells of: what was dropped, never used and left open, and steps that are slow.
+local DEBUG = [[
+  local rille, stream = require "rille", require "rille.stream"
+  local test = require "rille.test"
+  rille.sleep(0)
+  io.stderr:write("loaded\n")
+  do local _ = test.clock() end
+  collectgarbage()
+  test.clock():close()
+  local gen = rille.generator(function() coroutine.yield(1) end)
+  do local _ = gen() end
+  do local _ = gen():next() end
+  collectgarbage()
+  local start = os.clock()
+  while os.clock() - start < 0.2 do end
+  rille.sleep(0)
+  LEFT = { stream.from({ 1 }), gen(), test.clock() }
+  LEFT[2]:next()
+]]
+
 local script = os.tmpname()
 
 local function use(text)
@@ -100,13 +121,13 @@ local function use(text)
 end
 
 local COMMAND = "ASAN_OPTIONS=exitcode=99 LSAN_OPTIONS=suppressions=%s:print_suppressions=0 "
-  .. "RILLE_FAIL_ALLOC=%d timeout 20 %s %s >%s.out 2>&1"
+  .. "RILLE_DEBUG=%s RILLE_FAIL_ALLOC=%d timeout 20 %s %s >%s.out 2>&1"
 
-local failed = {}
+local failed, debug = {}, ""
 
 -- Runs with allocation n failing. Returns how and with what it ended, and what it printed.
 local function run(n)
-  local command = COMMAND:format(SUPPRESSIONS, n, PROGRAM, script, script)
+  local command = COMMAND:format(SUPPRESSIONS, debug, n, PROGRAM, script, script)
   local _, how, status = os.execute(command)
   local out <close> = assert(io.open(script .. ".out"))
   return how, status, out:read("a")
@@ -145,6 +166,10 @@ noticed = check(first, first + SPAN, STEP) and noticed
 use(CLIENT)
 first = first_of_program()
 noticed = check(first, first + CLIENT_SPAN, CLIENT_STEP) and noticed
+debug = "1"
+use(DEBUG)
+first = first_of_program()
+noticed = check(first, first + DEBUG_SPAN, 1) and noticed
 os.remove(SUPPRESSIONS)
 for _, suffix in ipairs { "", ".out", ".jar", ".file", ".file.part", ".file.part.json" } do
   os.remove(script .. suffix)
