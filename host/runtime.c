@@ -69,16 +69,14 @@ static bool reader_is_gone(void) {
 }
 
 /* A peer that went away is an error of the write. If it is the reader of standard output, the program ends
- * when it waits (flush), or, like one that is interrupted twice, when it writes again without a wait. */
+ * when it waits (flush), or, like one that is interrupted twice, when it writes again without a wait. Other
+ * writes fail while that reader is gone: the mark of stdout, which is read without its lock, says that this
+ * is not the first of its own. */
 static void on_broken_pipe(int signum) {
-  static volatile sig_atomic_t is_second;
   int kept = errno;
-  if (reader_is_gone()) {
-    if (is_second) {
-      (void)signal(signum, SIG_DFL);
-      (void)raise(signum); /* when this returns */
-    }
-    is_second = true;
+  if (ferror_unlocked(stdout) && reader_is_gone()) {
+    (void)signal(signum, SIG_DFL);
+    (void)raise(signum); /* when this returns */
   }
   errno = kept;
 }

@@ -289,6 +289,19 @@ print("after")
     end
   end)
 
+  it("goes on when other readers are gone, too, and it prints nothing", function()
+    local result = process.run({ "bash", "-c", 'exec 3> >(exec true); wait $!; exec "$@" >&3', "bash",
+      process.rille, "-e", [[
+        for _ = 1, 3 do
+          local pipe <close> = io.popen("exec true", "w")
+          local ok, message
+          repeat ok, message = pipe:write(("x"):rep(1 << 12)) until not ok
+          io.stderr:write(message, "\n")
+        end
+      ]] })
+    assert.same({ ("Broken pipe\n"):rep(3), 0 }, { result.stderr, result.status })
+  end)
+
   it("says so, with status 1, when what it printed could not be written", function()
     for _, write in ipairs { "print('x')", "io.write('x')", "io.write('x') os.exit()" } do
       local result = process.run({ "bash", "-c", '"$@" >/dev/full', "bash", process.rille, "-e", write })
