@@ -88,7 +88,7 @@ static int l_exit(lua_State *L) {
     f->task->exiting = true;
     rille_check_wait(L, "os.exit"); /* raises the signal that rille_stop has sent */
   }
-  exit(status);
+  exit(rille_finish_output(status));
 }
 
 static const luaL_Reg functions[] = {{"pcall", l_pcall},

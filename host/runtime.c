@@ -265,16 +265,15 @@ void rille_run(struct rille *rt) {
   rille_deadline_stop(rt, &rt->cleanup);
 }
 
-/* The last of what was printed, and whether all of it went out. */
-static void finish_output(struct rille *rt) {
+int rille_finish_output(int status) {
+  (void)signal(SIGPIPE, SIG_IGN);
   bool is_lost = fflush(stdout) != 0 || ferror(stdout) != 0;
-  if (!is_lost || rt->status != EXIT_SUCCESS)
-    return;
-  rt->status = EXIT_FAILURE;
+  if (!is_lost || status != EXIT_SUCCESS)
+    return status;
   if (reader_is_gone())
-    rt->status = 128 + SIGPIPE;
-  else
-    (void)fputs("rille: standard output: not all of it could be written\n", stderr);
+    return 128 + SIGPIPE;
+  (void)fputs("rille: standard output: not all of it could be written\n", stderr);
+  return EXIT_FAILURE;
 }
 
 int rille_close(struct rille *rt) {
@@ -292,9 +291,7 @@ int rille_close(struct rille *rt) {
   (void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* ... and their close callbacks run here */
   if (uv_loop_close(&rt->loop) != 0)
     abort();
-  (void)signal(SIGPIPE, SIG_IGN);
-  finish_output(rt);
-  int status = rt->status;
+  int status = rille_finish_output(rt->status);
   rille_timeline_free(&rt->time);
   rille_timeline_free(&rt->real);
   free(rt);

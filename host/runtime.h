@@ -80,6 +80,9 @@ void rille_run(struct rille *rt);
 /* What was printed so far goes to standard output now, before something else is written. */
 void rille_flush(struct rille *rt);
 
+/* The last of what was printed goes out. Returns the exit status, which is not 0 if some of it did not. */
+int rille_finish_output(int status);
+
 /* SIGINT cancels the program, as at the start; or is left to another handler. */
 void rille_take_interrupt(struct rille *rt, bool on);
 
