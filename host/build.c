@@ -40,6 +40,7 @@ static int l_create(lua_State *L) {
   if (stream->f == NULL) {
     int number = errno;
     (void)close(fd); /* nothing was written */
+    (void)unlink(path);
     return push_failure(L, number);
   }
   stream->closef = close_file;

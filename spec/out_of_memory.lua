@@ -4,7 +4,7 @@
 -- usage: rille spec/out_of_memory.lua [span [step]], with a build that has RILLE_FAIL_ALLOC
 local SPAN, STEP, LOAD_STEP = tonumber(arg[1] or 1800), tonumber(arg[2] or 3), 97
 local CLIENT_SPAN, CLIENT_STEP = 4 * SPAN, 8 * STEP
-local DEBUG_SPAN = SPAN // 12
+local DEBUG_SPAN, BUILD_SPAN = SPAN // 12, SPAN // 20
 local PROGRAM = os.getenv("RILLE") or "bin/rille"
 
 -- lua-cjson forgets its buffer when Lua runs out of memory under it.
@@ -123,25 +123,29 @@ end
 local COMMAND = "ASAN_OPTIONS=exitcode=99 LSAN_OPTIONS=suppressions=%s:print_suppressions=0 "
   .. "RILLE_DEBUG=%s RILLE_FAIL_ALLOC=%d timeout 20 %s %s >%s.out 2>&1"
 
-local failed, debug = {}, ""
+local failed, debug, words = {}, "", script
 
 -- Runs with allocation n failing. Returns how and with what it ended, and what it printed.
 local function run(n)
-  local command = COMMAND:format(SUPPRESSIONS, debug, n, PROGRAM, script, script)
+  local command = COMMAND:format(SUPPRESSIONS, debug, n, PROGRAM, words, script)
   local _, how, status = os.execute(command)
   local out <close> = assert(io.open(script .. ".out"))
   return how, status, out:read("a")
 end
 
--- The first allocation after the modules were loaded.
-local function first_of_program()
+-- The first allocation whose run is as `is_late` says of how and with what it ended, and what it printed.
+local function first_allocation(is_late)
   local low, high = 1, 100000
   while low < high do
     local middle = (low + high) // 2
-    local _, _, out = run(middle)
-    if out:find("loaded", 1, true) then high = middle else low = middle + 1 end
+    if is_late(run(middle)) then high = middle else low = middle + 1 end
   end
   return low
+end
+
+-- The first after the modules were loaded.
+local function first_of_program()
+  return first_allocation(function(_, _, out) return out:find("loaded", 1, true) end)
 end
 
 local function check(first, last, step)
@@ -159,6 +163,23 @@ local function check(first, last, step)
   return counts[1] > 0
 end
 
+-- `rille build`: the last of its allocations fail, and no part of a program is left beside the goal.
+local function check_build()
+  use("return 1")
+  local folder = script .. ".d"
+  words = ("build %s -o %s/goal"):format(script, folder)
+  os.execute("mkdir " .. folder)
+  local last = first_allocation(function(_, status) return status == 0 end)
+  local noticed = check(last - BUILD_SPAN, last, 1)
+  local names <close> = assert(io.popen("ls -A " .. folder .. "; rm -r " .. folder))
+  local left = names:read("a"):gsub("^goal\n", "")
+  if left ~= "" then
+    failed[#failed + 1] = last
+    print("out of memory: rille build has left\n" .. left)
+  end
+  return noticed
+end
+
 use(SCRIPT)
 local first = first_of_program()
 local noticed = check(1, first - 1, LOAD_STEP)
@@ -170,6 +191,8 @@ debug = "1"
 use(DEBUG)
 first = first_of_program()
 noticed = check(first, first + DEBUG_SPAN, 1) and noticed
+debug = ""
+noticed = check_build() and noticed
 os.remove(SUPPRESSIONS)
 for _, suffix in ipairs { "", ".out", ".jar", ".file", ".file.part", ".file.part.json" } do
   os.remove(script .. suffix)

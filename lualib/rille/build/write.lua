@@ -14,16 +14,20 @@ local Output = {}
 Output.__index = Output
 
 Output.__close = function(self)
+  if not self.handle then return end
   if io.type(self.handle) == "file" then self.handle:close() end -- nothing of it is kept
   if not self.is_complete then os.remove(self.path) end
 end
 
+-- The file has its owner before it is there: nothing can fail in between.
 local function create(goal)
+  local output = setmetatable({ handle = false, path = "", goal = goal, at = 0, is_complete = false }, Output)
   local directory = goal:match("^.*/") or ""
   for _ = 1, 100 do
-    local path = ("%s.rille-%08x"):format(directory, math.random(0, 0xffffffff))
-    local handle, message = host.create(path)
-    if handle then return setmetatable({ handle = handle, path = path, goal = goal, at = 0 }, Output) end
+    output.path = ("%s.rille-%08x"):format(directory, math.random(0, 0xffffffff))
+    local message
+    output.handle, message = host.create(output.path)
+    if output.handle then return output end
     if message ~= "File exists" then fail("cannot write '%s': %s", goal, message) end
   end
   fail("cannot write '%s': no name is free beside it", goal)
