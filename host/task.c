@@ -2,7 +2,8 @@
  * Owner:  the anchors table in the registry keeps a live task; a Task userdata keeps its coroutine, and
  *         with it the results.
  * Errors: await raises what the task raised, the same object. A failure that nobody awaits is reported on
- *         stderr and stops the program; an error in the cleanup of a cancelled task is reported too. */
+ *         stderr and stops the program, unless it is taken (on_failure); an error in the cleanup of a
+ *         cancelled task is reported too. */
 #include "task.h"
 
 #include <string.h>
@@ -18,6 +19,8 @@
 
 /* User values of a Task. */
 enum { CO = 1, ABOUT, VALUES = ABOUT };
+
+static const char TAKER = 0; /* its address is the key of on_failure's function in the registry */
 
 /* What may be known about a Task. ABOUT is a table of these; or, as most tasks have no more, the SPAWNER. */
 enum about { SPAWNER = 1, NAME, REASON, SIGNAL, KEEPER };
@@ -241,6 +244,20 @@ static bool is_awaited(struct rille_task *t) {
   return false;
 }
 
+/* Hands the error to who takes those that nobody awaits. False: nobody does, or not this one. */
+static bool is_taken(struct rille_task *t) {
+  lua_State *L = t->fiber.rt->L;
+  int top = lua_gettop(L);
+  bool taken = false;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &TAKER) != LUA_TNIL) {
+    lua_pushvalue(t->fiber.L, -1);
+    lua_xmove(t->fiber.L, L, 1);
+    taken = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+  }
+  lua_settop(L, top);
+  return taken;
+}
+
 static void settle(struct rille_task *t) {
   struct rille *rt = t->fiber.rt;
   bool failed = t->fiber.outcome == RILLE_FAILED;
@@ -250,6 +267,8 @@ static void settle(struct rille_task *t) {
     if (ran && failed && !t->owned && !failed_with_signal(t))
       report_cleanup(t);
   } else if (failed && !is_awaited(t) && (!t->owned || out_of_memory(t))) {
+    if (!rt->stopping && is_taken(t))
+      return;
     report_failure(t);
     if (rt->console == NULL) /* a REPL goes on */
       rille_stop(rt, 1, "a task failed");
@@ -602,6 +621,15 @@ static int l_signalled(lua_State *L) {
   return 1;
 }
 
+/* on_failure(fn): fn(err) -> boolean is called, outside of all tasks, with the error of a task that nobody
+ * awaits; true: it is taken, and the program goes on */
+static int l_on_failure(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &TAKER);
+  return 0;
+}
+
 /* raise_again(err): raises an error that was caught, as it is and with its story */
 static int l_raise_again(lua_State *L) {
   lua_settop(L, 1);
@@ -695,6 +723,7 @@ static const luaL_Reg lib[] = {{"spawn", l_spawn},
                                {"is_signal", l_is_signal},
                                {"signalled", l_signalled},
                                {"raise_again", l_raise_again},
+                               {"on_failure", l_on_failure},
                                {NULL, NULL}};
 
 int luaopen_rille_task(lua_State *L) {

@@ -9,7 +9,8 @@
  * A daemon is a task that does not keep the program alive: a stream's own. When only daemons are left they
  * are cancelled, as what is left of the program is.
  *
- * Errors.  A task that fails while nobody awaits it ends the program with its trace, status 1. */
+ * Errors.  A task that fails while nobody awaits it ends the program with its trace, status 1; or its error
+ * is taken by the runner of specs. */
 #ifndef RILLE_TASK_H
 #define RILLE_TASK_H
 

@@ -338,6 +338,118 @@ describe("rille test, a test that leaves something open", function()
   end)
 end)
 
+describe("rille test, a background task that fails", function()
+  it("fails the test under way at once, with its story, and the run goes on", function()
+    local result = run_body([[
+      it("b", function()
+        local done = rille.event()
+        rille.spawn(function() rille.sleep(0) error("oops") end)
+        finally(function() rille.sleep(0) print("finally b") end)
+        done:wait()
+        print("not reached")
+      end)
+      it("c", function() rille.sleep(0) end)]], "--timeout=1000")
+    has(result.stdout, "not ok 1 - a b")
+    has(result.stdout, "Failure message: a background task has failed: a_spec.lua:3: oops\n")
+    has(result.stdout, "a_spec.lua:3: in function <a_spec.lua:3>")
+    has(result.stdout, "task 'a_spec.lua:3' spawned at a_spec.lua:3 by task 'main'")
+    has(result.stdout, "finally b\n")
+    has(result.stdout, "ok 2 - a c")
+    has_not(result.stdout, "not reached")
+    counts(result, "1 passed, 1 failed")
+  end)
+
+  it("tells where the test was, if its error has no place", function()
+    local result = run_body([[
+      it("b", function()
+        rille.spawn(http.get, "http://127.0.0.1:1/")
+        rille.event():wait()
+      end)]], "--timeout=1000")
+    has(result.stdout,
+      "a_spec.lua:3: a background task has failed: GET http://127.0.0.1:1/: connection refused")
+    counts(result, "0 passed, 1 failed")
+  end)
+
+  it("fails a test that has caught its signal, that has a shield, and that has failed", function()
+    local result = run_body([[
+      local function fail() error("oops") end
+      it("b", function() rille.spawn(fail) pcall(rille.sleep, 3600) end)
+      it("c", function()
+        rille.spawn(fail)
+        rille.shield(function() rille.sleep(0.001) print("shielded") end)
+      end)
+      it("d", function()
+        rille.spawn(fail)
+        if not pcall(rille.sleep, 3600) then error("other") end
+      end)
+      it("e", function() rille.spawn(fail) rille.spawn(fail) rille.event():wait() end)
+      it("f", function() end)]], "--timeout=1000", "-o", "plainTerminal")
+    local _, times = result.stdout:gsub("a background task has failed: a_spec.lua:1: oops\n", "")
+    assert.equal(5, times)
+    has(result.stdout, "a_spec.lua:9: other")
+    has(result.stdout, "shielded\n")
+    counts(result, "1 passed, 4 failed")
+  end)
+
+  it("fails the test that it belongs to, if that does not wait", function()
+    local result = run_body [[
+      it("b", function() rille.spawn(function() rille.sleep(0) error("oops") end) end)
+      it("c", function() end)]]
+    has(result.stdout, "not ok 1 - a b")
+    has(result.stdout, "a background task has failed: a_spec.lua:1: oops\n")
+    has_not(result.stdout, "left behind")
+    has(result.stdout, "ok 2 - a c")
+    counts(result, "1 passed, 1 failed")
+  end)
+
+  it("fails what is before and after a test, a block and a file", function()
+    local function told(body, line)
+      local result = run_body("local function fail() error('oops') end " .. body, "--timeout=1000")
+      local _, times = result.stdout:gsub("a background task has failed: a_spec.lua:1: oops\n", "")
+      assert.equal(1, times, result.stdout)
+      counts(result, line)
+    end
+    local wait = "rille.spawn(fail) rille.event():wait()"
+    local test = ' it("b", function() end)'
+    told("before_each(function() " .. wait .. " end)" .. test, "0 passed, 1 failed")
+    told("setup(function() " .. wait .. " end)" .. test, "0 passed, 1 failed")
+    told("setup(function() rille.spawn(fail) end)" .. test, "1 passed, 1 failed")
+    told("after_each(function() " .. wait .. " end)" .. test, "1 passed, 1 failed")
+    told("teardown(function() " .. wait .. " end)" .. test, "1 passed, 1 failed")
+    told("teardown(function() rille.spawn(fail) end)" .. test, "1 passed, 1 failed")
+    told(wait .. test, "0 passed, 1 failed")
+    told(test .. " rille.spawn(fail)", "1 passed, 1 failed")
+  end)
+
+  it("is that of the test under way, whoever has spawned it", function()
+    local result = run_body([[
+      local go = rille.event()
+      setup(function() rille.spawn(function() go:wait() error("oops") end) end)
+      it("b", function() rille.sleep(0) end)
+      it("c", function() go:set() rille.event():wait() end)
+      it("d", function() end)]], "--timeout=1000")
+    has(result.stdout, "not ok 2 - a c")
+    counts(result, "2 passed, 1 failed")
+  end)
+
+  it("is no failure if somebody awaits it", function()
+    counts(run_body [[
+      it("b", function()
+        local job = rille.spawn(function() rille.sleep(0) error("oops") end)
+        assert.is_false(pcall(job.await, job))
+      end)]], "1 passed, 0 failed")
+  end)
+
+  it("ends the run if no test is under way", function()
+    local result = run({
+      ["helper.lua"] = HEAD .. 'rille.spawn(error, "oops") rille.sleep(0)',
+      ["a_spec.lua"] = 'it("b", function() end)',
+    }, "-o", "TAP", "--helper=helper.lua", "a_spec.lua")
+    has(result.stderr, "rille: oops\n")
+    assert.equal(1, result.status)
+  end)
+end)
+
 describe("busted --lua=rille", function()
   it("runs specs that wait", function()
     local result = process.run({ "busted", "--lua=" .. process.rille, "--pattern=until", "--filter=sleeps",

@@ -1,10 +1,12 @@
 --- rille.spec.command: `rille test` (internal).
 -- Model:  busted's own runner, with its command line, its `.busted` and its output handlers; what the host
 --         adds is built into the core that the runner makes: a limit of time (rille.spec.limit), leaks
---         (rille.spec.leaks), the last line (rille.spec.summary). Specs run in the main task.
+--         (rille.spec.leaks), tasks that fail (rille.spec.background), the last line (rille.spec.summary).
+--         Specs run in the main task.
 -- Owner:  nothing is kept.
 -- Errors: without busted, one line that says how to get it, status 1; a wrong command line, status 2.
 
+local background = require "rille.spec.background"
 local leaks = require "rille.spec.leaks"
 local limit = require "rille.spec.limit"
 local summary = require "rille.spec.summary"
@@ -137,6 +139,7 @@ return function(...)
     trace_errors(busted)
     limit.install(busted, settings)
     leaks.install(busted)
+    background.install(busted)
     summary.install(busted, settings)
     stop_when_cancelled(busted)
   end)

@@ -5,9 +5,11 @@
 --         ends, for who listens to busted, when that is known.
 -- Owner:  tasks that were left are cancelled, a clock that was left is closed, so that the next test begins
 --         as this one did. The rest stays as it is.
--- Errors: an error of the test, or of the block, that says of each thing where it was made. Nothing is said
---         of a test that has failed already: what it left may be so for that.
+-- Errors: an error of the test, or of the block, that says of each thing where it was made; or that of a
+--         task that has failed meanwhile. Nothing is said of a test that has failed already: what it left may
+--         be so for that.
 
+local background = require "rille.spec.background"
 local leak = require "rille.host.leak"
 local report = require "rille.host.report"
 local task = require "rille.host.task"
@@ -82,7 +84,7 @@ function leaks.install(busted)
 
   function leaks.allow() failed = true end
 
-  -- Tells what a block has left that knew `before`; true if there was something.
+  -- Tells what a block has left that knew `before`, or which task has failed; true if there was something.
   local function check(element, before)
     local left, tasks = since(before)
     for _ = 1, TURNS do
@@ -92,9 +94,10 @@ function leaks.install(busted)
     end
     local words = put_away(left)
     for _, thing in ipairs(left) do told[thing[1]] = true end
-    if #words == 0 or failed then return false end
+    local message = background.tell()
+    if not message and (#words == 0 or failed) then return false end
+    message = message or "left behind:\n  " .. table.concat(words, "\n  ")
     local trace = element.trace or { short_src = element.name, currentline = 0, traceback = "" }
-    local message = "left behind:\n  " .. table.concat(words, "\n  ")
     publish({ "error", element.descriptor }, element, busted.context.parent(element), message, trace)
     return true
   end
