@@ -158,6 +158,7 @@ struct rille_transfer {
   uint64_t started;                 /* the loop's milliseconds */
   double total_at, idle_at;         /* ms; 0: none */
   long idle_ms;
+  bool idle_over;                   /* it was so when last looked at; the loop polls before it ends */
   curl_off_t moved;                 /* bytes moved when last seen */
   int fd;                           /* the socket that was last asked about for it, -1: none */
   bool rests;                       /* libcurl wants nothing of its socket: it pauses, or has none */

@@ -32,6 +32,14 @@ static void arm(struct rille_pool *pool) {
 
 static double earlier(double a, double b) { return b > 0 && b < a ? b : a; }
 
+/* The idle time of t is over, and was so before the loop has polled: libuv runs timers first, and while the
+ * program computed something may have come. */
+static bool is_idle(struct rille_transfer *t) {
+  bool polled = t->idle_over;
+  t->idle_over = true;
+  return polled;
+}
+
 /* Ends what is overdue and finds the next time to look. */
 static void scan(struct rille_pool *pool, double now) {
   struct list late;
@@ -47,6 +55,10 @@ static void scan(struct rille_pool *pool, double now) {
       continue;
     }
     bool total = t->total_at > 0 && t->total_at <= now;
+    if (!total && !is_idle(t)) {
+      pool->time.scan_at = now; /* in the next turn */
+      continue;
+    }
     if (t->end == RILLE_END_NONE)
       t->end = total ? RILLE_END_TOTAL_TIMEOUT : RILLE_END_IDLE_TIMEOUT;
     list_remove(l);
@@ -131,17 +143,22 @@ void rille_time_start_total(struct rille_transfer *t, long ms) {
   scan_by(t->pool, t->total_at);
 }
 
+static void restart_idle(struct rille_transfer *t) {
+  t->idle_at = now_ms() + (double)t->idle_ms;
+  t->idle_over = false;
+}
+
 void rille_time_start_idle(struct rille_transfer *t) {
   if (t->idle_ms == 0)
     return;
-  t->idle_at = now_ms() + (double)t->idle_ms;
+  restart_idle(t);
   scan_by(t->pool, t->idle_at);
 }
 
 /* The scan that comes too early for it finds the new time. */
 void rille_time_touch_idle(struct rille_transfer *t) {
   if (t->idle_at > 0)
-    t->idle_at = now_ms() + (double)t->idle_ms;
+    restart_idle(t);
 }
 
 void rille_time_stop_idle(struct rille_transfer *t) { t->idle_at = 0; }

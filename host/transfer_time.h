@@ -2,7 +2,8 @@
  * part of transfer.c; no Lua.
  * Model:  one timer, for the earlier of libcurl's time-out and the next of ours. Total and idle time-outs are
  *         counted here: libcurl's do not cover the time spent waiting for a free connection. The idle one
- *         starts again whenever something moves, and stands still while it is we who wait.
+ *         starts again whenever something moves, and stands still while it is we who wait; when it is over
+ *         the loop polls once more before the transfer ends.
  * Owner:  the pool has one of these, and is not freed while it is `open`.
  * Errors: RILLE_END_TOTAL_TIMEOUT and RILLE_END_IDLE_TIMEOUT of the transfers. */
 #ifndef RILLE_TRANSFER_TIME_H

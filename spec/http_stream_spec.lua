@@ -418,6 +418,43 @@ describe("http.stream against a server that misbehaves", function()
     assert.same({ "ETIMEDOUT", "idle" }, { err.code, err.phase })
   end)
 
+  it("takes what came while the program computed before an idle time-out strikes", function()
+    local code = "require('rille.http').get((...))"
+    -- Has the server send what the path says, and computes for so long, without a look at the sockets.
+    local function send_and_compute(path, seconds)
+      local words = { "echo", process.quote(code), "|", process.quote(process.rille), "-", base .. path }
+      local pipe <close> = assert(io.popen(table.concat(words, " ")))
+      assert.equal("", pipe:read("a"))
+      local start = os.clock()
+      while os.clock() - start < seconds do end
+    end
+
+    local open = patiently(function(idle)
+      local timeout = { connect = 0, idle = idle } -- no timer but ours
+      local chunks = http.stream(base .. "/gate", { timeout = timeout }):chunks()
+      assert(chunks:next() == "one")
+      return { idle = idle, chunks = chunks }
+    end)
+    for _, text in ipairs { "two", "three", "four" } do
+      send_and_compute("/pass-" .. text, 2 * open.idle)
+      assert.equal(text, open.chunks:next())
+    end
+    send_and_compute("/shut", 2 * open.idle)
+    assert.is_nil(open.chunks:next())
+  end)
+
+  it("has an idle time-out strike though the program computed meanwhile", function()
+    local err = patiently(function(idle)
+      local stalled <close> = http.stream(base .. "/stall-body", { timeout = { idle = idle } })
+      local chunks = stalled:chunks()
+      assert.equal("ab", chunks:next())
+      local start = os.clock()
+      while os.clock() - start < 2 * idle do end
+      return failure(chunks.next, chunks)
+    end)
+    assert.same({ "ETIMEDOUT", "idle" }, { err.code, err.phase })
+  end)
+
   it("gives the slot back at once, however it is left", function()
     local client <close> = http.client { max_connections = 1 }
     local function is_free() return client:get(base .. "/fine", { timeout = 60 }):text() == "fine" end
