@@ -47,6 +47,8 @@ local cases = {
   ["arg of standard input"] = [[$P -W - a <$D/args.lua]],
   ["arg of standard input without a dash"] = [[$P <$D/args.lua]],
   ["arg of -e"] = [[$P -e 'print(#arg, arg[1], arg[-1])']],
+  ["arg that was changed before the script"] = [[$P -e 'arg[1] = "x" arg[2] = "y"' $D/args.lua a]],
+  ["arg that is no table"] = [[$P -e 'arg = nil' $D/args.lua a]],
   ["-- ends the options"] = [[$P -- $D/args.lua -e]],
   ["-- before a script with a dash"] = [[cd $D && $P -- -dash.lua]],
   ["-- and no script reads standard input"] = [[echo 'print(...)' | $P --]],

@@ -108,6 +108,13 @@ local function set_arg(argv, script)
   for i = 0, #argv do _G.arg[i - script] = argv[i] end
 end
 
+--- The arguments of the script, as what ran before has left them; standard input without a name has none.
+local function arguments_of(script)
+  if not script then return end
+  if type(arg) ~= "table" then checked(nil, "'arg' is not a table") end
+  return table.unpack(arg)
+end
+
 --- The text of a file; nil if it cannot be read.
 local function text_of(name)
   local file <close> = io.open(name, "rb")
@@ -153,7 +160,7 @@ return function(argv, versions)
   if line["--version"] then return print(version_line(versions)) end
   local steps, script, interactive = line.steps, line.script, line["-i"]
   set_arg(argv, script or 0)
-  local name, arguments = script and argv[script], script and table.pack(table.unpack(_G.arg)) or { n = 0 }
+  local name = script and argv[script]
   if not (script or line["-e"] or line["-v"] or interactive) then
     interactive = require("rille.host.tty").isatty(0)
     if not interactive then name = "-" end
@@ -161,12 +168,12 @@ return function(argv, versions)
   local first = not line["-E"] and initial_step()
   if first then table.insert(steps, 1, first) end
   if name and #steps == 0 and not (line["-v"] or interactive) then
-    return load_script(name), table.unpack(arguments, 1, arguments.n)
+    return load_script(name), arguments_of(script)
   end
-  return function(...)
+  return function()
     if line["-v"] or interactive then print(version_line(versions)) end
     for _, step in ipairs(steps) do step[1](step[2]) end
-    if name then load_script(name)(...) end
+    if name then load_script(name)(arguments_of(script)) end
     if interactive then require("rille.repl")() end
-  end, table.unpack(arguments, 1, arguments.n)
+  end
 end
