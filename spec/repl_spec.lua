@@ -354,7 +354,7 @@ describe("the REPL on a pipe", function()
     assert.equal(0, result.status)
   end)
 
-  it("hints at locals that end with their line, and at modules that were not required", function()
+  it("hints at locals that end with their line, modules that were not required, and await", function()
     local function told(text) return fed(text).stderr:gsub("stdin.-\n%s+%[C%]: in %?\n", "") end
     local function of(names)
       return ("hint: a local ends with its line; leave out 'local' to keep %s\n"):format(names)
@@ -369,6 +369,7 @@ describe("the REPL on a pipe", function()
     assert.equal('hint: http = require "rille.http"\n', told("http.get('x')"))
     assert.equal('hint: rille = require "rille"\n', told("function f() rille.sleep(0) end f()"))
     assert.equal("", told("other.get('x')"))
+    assert.equal("hint: a call that waits just waits: leave out 'await'\n", told("await(5)"))
   end)
 
   it("shows errors and goes on", function()

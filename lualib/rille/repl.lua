@@ -5,6 +5,7 @@
 -- Owner:  the console, closed when the REPL ends.
 -- Errors: those of a chunk are shown with their story, and no line ends the REPL.
 
+local call_hint = require "rille.call_hint"
 local complete = require "rille.complete"
 local fault = require "rille.host.fault"
 local hint = require "rille.hint"
@@ -164,10 +165,12 @@ end
 --- Modules that are looked for in a global of their name.
 local MODULES = { rille = "rille", http = "rille.http", json = "rille.json", stream = "rille.stream" }
 
---- The story of an error, with a hint if a module was used that nobody has required.
+--- The story of an error, with a hint if a module was used that nobody has required, or at what other
+--- languages call.
 local function with_hint(story)
-  local name = story:match("^[^\n]*a nil value %(global '([%a_][%w_]*)'%)")
-  if not MODULES[name] then return story end
+  local message = story:match("^[^\n]*")
+  local name = message:match("a nil value %(global '([%a_][%w_]*)'%)")
+  if not MODULES[name] then return story .. call_hint(message) end
   return ("%s\nhint: %s = require \"%s\""):format(story, name, MODULES[name])
 end
 
