@@ -50,6 +50,8 @@ describe("a name of another library", function()
       .. "a function that waits is a function: leave out 'async'",
     ["rille.await(f)"] = "attempt to call a nil value (field 'await')\nhint: "
       .. "a call that waits just waits: leave out 'await'",
+    ["yield(1)"] = "attempt to call a nil value (global 'yield')\nhint: "
+      .. "an item is yielded by coroutine.yield(...)",
     ["rille.gather(f, f)"] = "attempt to call a nil value (field 'gather')\nhint: "
       .. "functions are run concurrently by rille.all({f, g})",
     ["rille.create_task(f)"] = "attempt to call a nil value (field 'create_task')\nhint: "

@@ -14,6 +14,7 @@ local HINTS = {
   { "a nil value %(field 'await'%)", AWAIT },
   { "a nil value %(global 'async'%)", ASYNC },
   { "a nil value %(field 'async'%)", ASYNC },
+  { "a nil value %(global 'yield'%)", "an item is yielded by coroutine.yield(...)" },
   { "a nil value %(field 'gather'%)", "functions are run concurrently by rille.all({f, g})" },
   { "a nil value %(field 'create_task'%)", "a task is started by rille.spawn(f, ...)" },
   { "a nil value %(field 'wait_for'%)", "a limit of time is rille.timeout(seconds, f, ...)" },
