@@ -16,11 +16,13 @@ local pokeapi = require("pokeapi")
 local known = {}
 for _, name in ipairs(pokedex.names) do known[name] = true end
 
---- The program in the README, with `api` set and what it collected printed.
+--- The program in the README, with another `api`, and what it collected printed.
 local function readme_program(api)
   local file <close> = assert(io.open("README.md"))
   local program = assert(file:read("a"):match("```lua\n(.-)```"))
-  return ("api = %q\n%s\nprint(table.concat(names, ' '))\n"):format(api, program)
+  local changed, apis = program:gsub('local api = "[^"]*"', ("local api = %q"):format(api))
+  assert(apis == 1, "the program has no API")
+  return changed .. "\nprint(table.concat(names, ' '))\n"
 end
 
 local WRAPPED = [[
