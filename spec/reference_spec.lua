@@ -81,7 +81,8 @@ local function assert_told(text, names, whose)
 end
 
 describe("reference.md", function()
-  if os.getenv("RILLE_SPEC_GC") == "stress" then -- it is all reading of texts, in which there is nothing to be found
+  -- It is all reading of texts, in which there is nothing to be found.
+  if os.getenv("RILLE_SPEC_GC") == "stress" then
     setup(function() collectgarbage("incremental", 200, 100) end)
     teardown(function() collectgarbage("incremental", 1, 1000) end)
   end
