@@ -23,7 +23,7 @@ static bool set_callbacks(struct rille_transfer *t) {
 }
 
 /* What all requests share. QUICK_EXIT lets an abort leave a name look-up to its thread, where
- * libcurl would wait for it. NOSIGNAL spares three system calls a step: the runtime ignores
+ * libcurl would wait for it. NOSIGNAL spares three system calls a step: the runtime handles
  * SIGPIPE. Content is decoded by transfer_receive.c, and libcurl, which would set up decoders of its own, is
  * not told that it is asked for. PROTOCOLS binds redirects, too. */
 bool rille_options_base(struct rille_transfer *t) {

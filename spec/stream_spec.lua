@@ -359,7 +359,8 @@ describe("rille.stream: the protocol", function()
   it("R7 a method on a wrong self says what it expected", function()
     local s = stream.range(1)
     for _, name in ipairs({ "next", "each", "keep", "close", "status", "throw", "result" }) do
-      has(caught(s[name], {}), ("bad argument #1 to '%s' (rille.Stream expected, got table)"):format(name))
+      has(caught(s[name], {}),
+        ("bad argument #1 to '%s' (rille.Stream expected, got table; is it called with ':'?)"):format(name))
     end
   end)
 
