@@ -186,7 +186,7 @@ static void on_wakeup(uv_async_t *wakeup) {
 
 static void take_sigint(struct console *c) {
   struct sigaction action = {.sa_handler = on_sigint};
-  rille_take_interrupt(c->rt, false);
+  rille_signals_take_interrupt(c->rt, false);
   current = c;
   (void)sigfillset(&action.sa_mask); /* the timer of slow.c sets hooks too */
   (void)sigaction(SIGINT, &action, NULL); /* no SA_RESTART: a read that blocks is interrupted too */
@@ -195,7 +195,7 @@ static void take_sigint(struct console *c) {
 static void give_sigint_back(struct console *c) {
   current = NULL;
   (void)signal(SIGINT, SIG_DFL);
-  rille_take_interrupt(c->rt, true);
+  rille_signals_take_interrupt(c->rt, true);
 }
 
 /* --- waiting --- */

@@ -20,8 +20,6 @@
 #include "strict.h"
 #include "task.h"
 
-enum { CLEANUP_SECONDS = 5 };
-
 /* --- set up --- */
 
 /* libuv runs timers first and then polls: with a fiber made ready in between, the poll must not block. */
@@ -29,38 +27,6 @@ static void on_prepare(uv_prepare_t *prepare) {
   struct rille *rt = prepare->data;
   if (!list_empty(&rt->ready))
     uv_stop(&rt->loop);
-}
-
-static void on_signal(uv_signal_t *handle, int signum) {
-  rille_stop(handle->data, 128 + signum, signum == SIGINT ? "SIGINT" : "SIGTERM");
-}
-
-/* One shot: the disposition is the default again once the first has come, so a second one ends the
- * program at once, even if it never waits. */
-static void start_signal(struct rille *rt, uv_signal_t *handle, int signum) {
-  (void)uv_signal_init(&rt->loop, handle); /* fails only for want of descriptors: then no cleanup */
-  handle->data = rt;
-  uv_unref((uv_handle_t *)handle);
-  (void)uv_signal_start_oneshot(handle, on_signal, signum);
-}
-
-void rille_take_interrupt(struct rille *rt, bool on) {
-  if (on)
-    (void)uv_signal_start_oneshot(&rt->interrupt, on_signal, SIGINT);
-  else
-    (void)uv_signal_stop(&rt->interrupt);
-}
-
-static void on_inquire(uv_signal_t *handle, int signum) {
-  (void)signum;
-  ((struct rille *)handle->data)->inquired = true;
-}
-
-static void start_inquire(struct rille *rt) {
-  (void)uv_signal_init(&rt->loop, &rt->inquire);
-  rt->inquire.data = rt;
-  uv_unref((uv_handle_t *)&rt->inquire);
-  (void)uv_signal_start(&rt->inquire, on_inquire, SIGUSR1);
 }
 
 static bool reader_is_gone(void) {
@@ -113,9 +79,7 @@ struct rille *rille_new(void) {
   rt->prepare.data = rt;
   (void)uv_prepare_start(&rt->prepare, on_prepare);
   uv_unref((uv_handle_t *)&rt->prepare);
-  start_signal(rt, &rt->interrupt, SIGINT);
-  start_signal(rt, &rt->terminate, SIGTERM);
-  start_inquire(rt);
+  rille_signals_open(rt);
   rille_strict_open(rt);
   if (rt->debugging)
     rt->slow = rille_slow_open(rt);
@@ -139,7 +103,7 @@ static void on_overdue(struct rille_deadline *d) {
 static void limit_cleanup(struct rille *rt) {
   rt->cleanup.due = on_overdue;
   rt->cleanup.real = true;
-  if (rt->cleanup.index == 0 && !rille_deadline_start(rt, &rt->cleanup, CLEANUP_SECONDS))
+  if (rt->cleanup.index == 0 && !rille_deadline_start(rt, &rt->cleanup, RILLE_CLEANUP_SECONDS))
     rt->overdue = true;
 }
 
@@ -285,9 +249,7 @@ int rille_close(struct rille *rt) {
   rille_timeline_close(&rt->time);
   rille_timeline_close(&rt->real);
   uv_close((uv_handle_t *)&rt->prepare, NULL);
-  uv_close((uv_handle_t *)&rt->interrupt, NULL);
-  uv_close((uv_handle_t *)&rt->terminate, NULL);
-  uv_close((uv_handle_t *)&rt->inquire, NULL);
+  rille_signals_close(rt);
   (void)uv_run(&rt->loop, UV_RUN_DEFAULT); /* ... and their close callbacks run here */
   if (uv_loop_close(&rt->loop) != 0)
     abort();

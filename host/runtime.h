@@ -7,8 +7,8 @@
  * jumps to the earliest deadline (deadline.h).
  *
  * Owner.  rille_new makes the state and the loop, rille_close takes both down, in this order: daemons
- * cancelled and joined, generators closed (both within CLEANUP_SECONDS), lua_close (finalisers close what
- * bindings hold), the loop run until its last close callback, the loop closed.
+ * cancelled and joined, generators closed (both within RILLE_CLEANUP_SECONDS), lua_close (finalisers close
+ * what bindings hold), the loop run until its last close callback, the loop closed.
  *
  * Errors.  rille_new returns NULL when out of memory. The program's exit status is kept in rt->status. */
 #ifndef RILLE_RUNTIME_H
@@ -19,12 +19,15 @@
 #include "deadline.h"
 #include "fiber.h"
 #include "list.h"
+#include "signals.h"
 
 /* The terminal of a REPL (repl.c). */
 struct rille_console {
   void (*hide)(struct rille_console *c);  /* something will be written: takes the prompt away; C only */
   void (*flush)(struct rille_console *c); /* between two turns: what was printed goes out; runs Lua */
 };
+
+enum { RILLE_CLEANUP_SECONDS = 5 }; /* that tasks may take to end once the program was told to */
 
 struct rille {
   uv_loop_t loop;
@@ -51,9 +54,7 @@ struct rille {
   struct rille_timeline real; /* of what the world outside sees */
   const char *clock;          /* where the virtual clock that is open was opened; NULL: none is */
   uint32_t external;          /* ops that are parked and wait for the world outside */
-  uv_signal_t interrupt;      /* SIGINT, SIGTERM: the first cancels, the second kills */
-  uv_signal_t terminate;
-  uv_signal_t inquire;        /* SIGUSR1: the tree of tasks is printed */
+  struct rille_signals signals;
   struct rille_deadline cleanup; /* how long tasks may take to end once the program was told to */
   int status;                 /* exit status */
   uint32_t task_number;       /* tasks spawned so far */
@@ -83,11 +84,8 @@ void rille_flush(struct rille *rt);
 /* The last of what was printed goes out. Returns the exit status, which is not 0 if some of it did not. */
 int rille_finish_output(int status);
 
-/* SIGINT cancels the program, as at the start; or is left to another handler. */
-void rille_take_interrupt(struct rille *rt, bool on);
-
 /* Cancels every task, for the reason `why`; rille_run returns `status` when they have ended, or after
- * CLEANUP_SECONDS. The first call counts. C only. */
+ * RILLE_CLEANUP_SECONDS. The first call counts. C only. */
 void rille_stop(struct rille *rt, int status, const char *why);
 
 /* Takes it down. Returns the exit status: a finaliser may have changed it. */

@@ -705,6 +705,21 @@ describe("SIGINT", function()
     assert.equal("ready\nfalse\ttask 'main' was cancelled: SIGINT\n", result.stdout)
   end)
 
+  it("ends a program that computes, and one whose cleanup does, when the time of cleanup is over", function()
+    local computes <close> = process.start({ process.rille, "-e", "print('ready') while true do end" })
+    local cleans <close> = process.start({ process.rille, "-e", [[
+      local guard <close> = setmetatable({}, { __close = function() while true do end end })
+      print("ready")
+      require "rille".sleep(3600)
+    ]] })
+    for _, child in ipairs { computes, cleans } do
+      child:expect("ready\n")
+      child:signal("INT")
+    end
+    assert.equal(130, computes:wait().status)
+    assert.equal(130, cleans:wait().status)
+  end)
+
   it("in the middle of a loop runs the cleanup of the generator and of its consumer", function()
     local result = interrupted([[
       local rille = require "rille"
