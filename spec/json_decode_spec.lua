@@ -185,7 +185,8 @@ describe("rille.json.decode agrees with lua-cjson", function()
   end)
 
   it("on nesting up to and beyond 1000 levels", function()
-    for _, n in ipairs(STRESSED and { 10, 1000, 1001 } or { 10, 999, 1000, 1001, 1002, 5000 }) do
+    assert.is_table(json.decode(nested(1000, "")))
+    for _, n in ipairs(STRESSED and { 10, 100, 1001 } or { 10, 999, 1000, 1001, 1002, 5000 }) do
       if not STRESSED then same_everywhere(nested(n, "1")) end
       same(nested(n, ""))
       same(('{"a":'):rep(n) .. "-0" .. ("}"):rep(n))
@@ -302,7 +303,7 @@ describe("res:json()", function()
     for _, list in ipairs { NUMBERS, STRINGS, SHAPES } do
       for _, text in ipairs(list) do bodies[#bodies + 1] = ('{"some": [1, 2], "value": %s}'):format(text) end
     end
-    bodies[#bodies + 1] = nested(1000, "1")
+    bodies[#bodies + 1] = nested(STRESSED and 100 or 1000, "1")
     bodies[#bodies + 1] = nested(1001, "1")
     for i = 1, #bodies, STRESSED and 7 or 1 do
       local res = http.get(server.url .. "/" .. i)
