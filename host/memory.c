@@ -35,8 +35,12 @@ lua_State *rille_memory_newstate(void) {
 
 #else
 
+enum { KEPT = 16 << 20, MAPPED = 4 << 20 }; /* bytes */
+
 lua_State *rille_memory_newstate(void) {
   mallopt(M_MXFAST, 0);
+  mallopt(M_TRIM_THRESHOLD, KEPT);
+  mallopt(M_MMAP_THRESHOLD, MAPPED);
   return luaL_newstate();
 }
 
