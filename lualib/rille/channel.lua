@@ -11,6 +11,8 @@ local check = require "rille.stream.check"
 local new_waiters = require "rille.waiters"
 local stream = require "rille.stream"
 
+local check_self = check.self
+
 --- Has the operators of streams as methods; they close the channel when they need no more of it. A call of
 --- the channel is `recv`: `for v in ch do` leaves it open, `for v in ch:each() do` closes it.
 ---@class rille.Channel: rille.StreamOperators
@@ -26,12 +28,6 @@ local methods = {}
 
 -- The metatable of channels; it is apart from the methods, so that a script does not reach its entries.
 local Channel = { __name = "rille.Channel", __index = methods }
-
-local function check_self(self, name)
-  if getmetatable(self) ~= Channel then
-    error(check.bad_self("rille.Channel", self, name), 3)
-  end
-end
 
 local function put(self, v)
   self.tail = self.tail + 1
@@ -73,7 +69,7 @@ end
 ---@param v any not nil
 ---@return boolean sent false if the channel is closed, or was while it waited: nobody gets the value then
 function methods:send(v)
-  check_self(self, "send")
+  check_self(self, Channel, "send")
   if v == nil then error("bad argument #1 to 'send' (a value expected: nil is the end of a channel)", 2) end
   if self.closed then return false end
   if self.receivers:wake(v) then return true end
@@ -87,14 +83,14 @@ end
 --- Receives the oldest value. Waits for one.
 ---@return any v nil once the channel is closed and everything that was sent has been received
 function methods:recv()
-  check_self(self, "recv")
+  check_self(self, Channel, "recv")
   return receive(self)
 end
 
 --- The same as recv, as of a stream. Arguments are ignored.
 ---@return any v
 function methods:next()
-  check_self(self, "next")
+  check_self(self, Channel, "next")
   return receive(self)
 end
 
@@ -104,7 +100,7 @@ end
 ---@return any v
 ---@return "timeout"|nil
 function methods:next_within(seconds)
-  check_self(self, "next_within")
+  check_self(self, Channel, "next_within")
   check.seconds(seconds, 2, "next_within")
   local v, open = receive_now(self)
   if not open then return v end
@@ -119,7 +115,7 @@ Channel.__call = receive
 --- Closes the channel for all tasks and wakes those that wait: senders with false, receivers with nil. What
 --- was sent before can still be received. Idempotent; does not wait.
 function methods:close()
-  check_self(self, "close")
+  check_self(self, Channel, "close")
   close(self)
 end
 Channel.__close = close
@@ -127,21 +123,21 @@ Channel.__interrupt = close -- for a stream that owns it (rille.stream.source)
 
 --- The four values of a loop that closes the channel: `for v in ch:each() do`.
 function methods:each()
-  check_self(self, "each")
+  check_self(self, Channel, "each")
   return self, self, nil, self
 end
 
 --- An iterator for a loop, or a stream, that leaves the channel open.
 ---@return fun(): any
 function methods:keep()
-  check_self(self, "keep")
+  check_self(self, Channel, "keep")
   return function() return receive(self) end
 end
 
 --- "suspended"; "waiting", a task waits in recv; "closing", closed, with values to be received; "closed".
 ---@return "suspended"|"waiting"|"closing"|"closed"
 function methods:status()
-  check_self(self, "status")
+  check_self(self, Channel, "status")
   if self.closed then return self.head < self.tail and "closing" or "closed" end
   return self.receivers:is_empty() and "suspended" or "waiting"
 end

@@ -84,7 +84,7 @@ end
 ---@param ... any its arguments
 ---@return rille.Task
 function Group:spawn(fn, ...)
-  if getmetatable(self) ~= Group then error(check.bad_self("rille.Group", self, "spawn"), 2) end
+  check.self(self, Group, "spawn")
   check_function(fn, "spawn")
   if self.closed then error("the group has ended", 2) end
   return spawn(self, nil, fn, ...)

@@ -14,13 +14,9 @@ local new_waiters = require "rille.waiters"
 local task = require "rille.host.task"
 local waitlist = require "rille.host.waitlist"
 
-local sync = {}
+local check_self = check.self
 
-local function check_self(self, class, name)
-  if getmetatable(self) ~= class then
-    error(check.bad_self(class.__name, self, name), 3)
-  end
-end
+local sync = {}
 
 -- Semaphores ----------------------------------------------------------------------------------
 

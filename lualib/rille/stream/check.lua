@@ -15,13 +15,14 @@ function check.type_name(v)
 end
 local type_name = check.type_name
 
---- The message of a method that is called on what is not of its class, as without an object.
----@param class string
+--- Checks what a method is called on. Called by the method itself, whose caller is blamed.
+---@param self any
+---@param class table its metatable is to be this
 ---@param name string the method
----@return string
-function check.bad_self(class, self, name)
-  return ("bad argument #1 to '%s' (%s expected, got %s; is it called with ':'?)"):format(name, class,
-    type_name(self))
+function check.self(self, class, name)
+  if getmetatable(self) == class then return end
+  error(("bad argument #1 to '%s' (%s expected, got %s; is it called with ':'?)"):format(name, class.__name,
+    type_name(self)), 3)
 end
 
 -- A number for a message: itself, else the type.

@@ -10,6 +10,8 @@ local ending = require "rille.stream.ending"
 local lock = require "rille.stream.lock"
 local pipeline = require "rille.stream.pipeline"
 
+local check_self = check.self
+
 local OPEN, step = ending.OPEN, pipeline.step
 
 ---@class rille.StreamProtocol
@@ -18,19 +20,13 @@ local methods = {}
 -- The metatable of streams; it is apart from the methods, so that a script does not reach its entries.
 local Stream = { __name = "rille.Stream", __index = methods }
 
-local function check_self(self, name)
-  if getmetatable(self) ~= Stream then
-    error(check.bad_self("rille.Stream", self, name), 3)
-  end
-end
-
 -- What a loop calls. Arguments are ignored: a stream has no pending yield to send them to.
 Stream.__call = step
 
 --- One step. Arguments are ignored.
 ---@return any ... the values of the item; nil at the end, and ever after
 function methods:next()
-  check_self(self, "next")
+  check_self(self, Stream, "next")
   if self.state == "closed" then return nil end
   return step(self)
 end
@@ -40,14 +36,14 @@ end
 ---@param seconds number 0 <= seconds < 1e9
 ---@return any ... the values of the item; nil at the end; nil and "timeout" if it takes longer
 function methods:next_within(seconds)
-  check_self(self, "next_within")
+  check_self(self, Stream, "next_within")
   check.seconds(seconds, 2, "next_within")
   return pipeline.step_within(self, seconds, 1)
 end
 
 --- The four values of a loop that closes the stream: `for v in s:each() do`.
 function methods:each()
-  check_self(self, "each")
+  check_self(self, Stream, "each")
   if self.loop and self.state == "closed" then error(ending.loss(self.loop), 2) end
   return self, self, nil, self
 end
@@ -55,7 +51,7 @@ end
 --- An iterator for a loop that leaves the stream open.
 ---@return fun(): ...
 function methods:keep()
-  check_self(self, "keep")
+  check_self(self, Stream, "keep")
   return function()
     if self.state == "closed" then return nil end
     return step(self)
@@ -65,7 +61,7 @@ end
 --- Closes the stream and what it was made from; returns when their cleanup, which may wait, is done.
 --- Idempotent. Raises the first error of the cleanup.
 function methods:close()
-  check_self(self, "close")
+  check_self(self, Stream, "close")
   return pipeline.close(self)
 end
 
@@ -78,7 +74,7 @@ end
 
 ---@return "created"|"suspended"|"running"|"waiting"|"closing"|"exhausted"|"closed"|"failed"
 function methods:status()
-  check_self(self, "status")
+  check_self(self, Stream, "status")
   if self.pending and not self.pending:is_over() then
     return pipeline.is_inside(self) and "running" or "waiting"
   end
@@ -89,7 +85,7 @@ end
 --- Ends the stream with err, as if its last step had raised it: the sources are closed, err is raised.
 ---@param err any
 function methods:throw(err)
-  check_self(self, "throw")
+  check_self(self, Stream, "throw")
   if lock.of(self).holder or self.pending then error("stream already running", 2) end
   if self.state == "closing" then error("stream is being closed", 2) end
   if OPEN[self.state] then ending.fail(self, err) end
@@ -98,7 +94,7 @@ end
 
 --- Nothing: a stream has no body that could return something. (A generator has.)
 function methods:result()
-  check_self(self, "result")
+  check_self(self, Stream, "result")
 end
 
 function Stream.__tostring(self)

@@ -14,6 +14,8 @@ local new_waiters = require "rille.waiters"
 local nursery = require "rille.stream.nursery"
 local stage = require "rille.stream.stage"
 
+local check_self = check.self
+
 ---@class rille.Shared what is shared; it does not lead to the rille.Share, which may be dropped
 ---@field nursery rille.Nursery
 ---@field source rille.Stream
@@ -30,12 +32,6 @@ local methods = {}
 
 -- The metatable; it is apart from the methods, so that a script does not reach its entries.
 local Share = { __name = "rille.Share", __index = methods }
-
-local function check_self(self, name)
-  if getmetatable(self) ~= Share then
-    error(check.bad_self("rille.Share", self, name), 3)
-  end
-end
 
 -- Hands an item to the request that has waited longest.
 local function accept(self, feed, ...)
@@ -119,14 +115,14 @@ Share.__stream = join
 --- One step: the next item, which nobody else gets. Requests are served first come first served.
 ---@return any ... the values of the item; nil at the end
 function methods:next()
-  check_self(self, "next")
+  check_self(self, Share, "next")
   return take(self.shared)
 end
 
 --- The four values of a loop of one consumer: when it is left, that consumer leaves. The source is closed
 --- when the last one has left.
 function methods:each()
-  check_self(self, "each")
+  check_self(self, Share, "each")
   local loop = self.shared.loop
   if loop then error(ending.loss(loop), 2) end
   local consumer = join(self)
@@ -136,14 +132,14 @@ end
 --- An iterator for a loop that is no consumer: when it is left, nothing is closed.
 ---@return fun(): ...
 function methods:keep()
-  check_self(self, "keep")
+  check_self(self, Share, "keep")
   return function() return take(self.shared) end
 end
 
 --- Closes the source for all consumers; requests that wait raise. Returns when its cleanup is done.
 --- Idempotent.
 function methods:close()
-  check_self(self, "close")
+  check_self(self, Share, "close")
   self.shared.nursery:close()
 end
 
@@ -153,7 +149,7 @@ end
 
 ---@return "created"|"suspended"|"waiting"|"exhausted"|"closed"|"failed"
 function methods:status()
-  check_self(self, "status")
+  check_self(self, Share, "status")
   local shared = self.shared
   local feed = shared.feed
   if shared.nursery.cause then return "failed" end
