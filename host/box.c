@@ -26,6 +26,13 @@ double rille_check_seconds(lua_State *L, int arg) {
   return seconds;
 }
 
+void rille_push_embedded(lua_State *L, const char *name) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_getfield(L, -1, name);
+  lua_call(L, 0, 1);
+  lua_remove(L, -2);
+}
+
 /* The type for a message, as luaL_typeerror tells it. */
 static const char *type_name(lua_State *L, int arg) {
   if (luaL_getmetafield(L, arg, "__name") == LUA_TSTRING)

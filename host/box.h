@@ -17,6 +17,9 @@ void rille_class(lua_State *L, const char *name, const luaL_Reg *meta, const lua
 /* Pushes a table with weak keys ("k") or values ("v"). */
 void rille_push_weak(lua_State *L, const char *mode);
 
+/* Pushes what a module of lualib gives; for what is seldom done: it is loaded anew. */
+void rille_push_embedded(lua_State *L, const char *name);
+
 /* A number of seconds at `arg`: finite, 0 <= s < 1e9. */
 double rille_check_seconds(lua_State *L, int arg);
 

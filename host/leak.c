@@ -126,9 +126,7 @@ static int l_forget(lua_State *L) {
 }
 
 static int report(lua_State *L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_getfield(L, -1, "rille.leak_report");
-  lua_call(L, 0, 1);
+  rille_push_embedded(L, "rille.leak_report");
   lua_call(L, 0, 0);
   return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "box.h"
 #include "describe.h"
 #include "fault.h"
 
@@ -14,9 +15,7 @@ enum { CHAIN_LIMIT = 16 }; /* coroutines of a chain that are named */
 
 /* hint(message) -> what else is said of it, by rille.call_hint */
 static int hint(lua_State *L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_getfield(L, -1, "rille.call_hint");
-  lua_call(L, 0, 1);
+  rille_push_embedded(L, "rille.call_hint");
   lua_pushvalue(L, 1);
   lua_call(L, 1, 1);
   return 1;
@@ -191,9 +190,7 @@ static int l_tasks(lua_State *L) {
 
 /* The words are Lua's: rille.task_tree makes them of the list. */
 static int print_tree(lua_State *L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_getfield(L, -1, "rille.task_tree");
-  lua_call(L, 0, 1);
+  rille_push_embedded(L, "rille.task_tree");
   (void)l_tasks(L);
   lua_call(L, 1, 1);
   rille_flush(rille_of(L));
