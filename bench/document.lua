@@ -43,20 +43,22 @@ local DOCUMENT <const> = [[
 }
 ]]
 
-local function move(i)
+-- The texts of moves, which documents share.
+local moves = setmetatable({}, { __index = function(known, i)
   local details = {}
   for k = 1, 10 do
     local method = k % 4 + 1
     details[k] = DETAIL:format((k - 1) // 3 * 7, method, method, k, k)
   end
-  return MOVE:format(i, i, table.concat(details, ",\n"))
-end
+  known[i] = MOVE:format(i, i, table.concat(details, ",\n"))
+  return known[i]
+end })
 
 return function(bytes, name)
-  local moves, size = {}, 0
+  local count, size = 0, 0
   while size < bytes do
-    moves[#moves + 1] = move(#moves + 1)
-    size = size + #moves[#moves] + 2
+    count = count + 1
+    size = size + #moves[count] + 2
   end
-  return DOCUMENT:format(table.concat(moves, ",\n"), name)
+  return DOCUMENT:format(table.concat(moves, ",\n", 1, count), name)
 end

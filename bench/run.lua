@@ -188,6 +188,13 @@ local function record(path, lines)
   assert(file:write(text:sub(1, from), table.concat(lines, "\n"), "\n", text:sub(to)))
 end
 
+--- How many large documents the rows ask for.
+local function count_documents()
+  local is_asked = not next(options.rows)
+  for name in pairs(options.rows) do is_asked = is_asked or name:find "^documents" end
+  return is_asked and (options.smoke and 4 or 898) or 0
+end
+
 --- Refuses names that are no row's.
 local function check_names()
   local names, known = {}, {}
@@ -205,7 +212,7 @@ end
 local function main()
   check_names()
   local pin = server_core and "taskset -c -p " .. server_core or ""
-  local site <close> = start_site(options.smoke and 4 or 898, pin)
+  local site <close> = start_site(count_documents(), pin)
   local rows = rows_of(site, options.smoke)
   local lines, has_failed = {}, false
   local function say(text)
