@@ -1,34 +1,21 @@
 -- `rille build`: one program of a script, its modules and its assets. The programs are run where nothing of
 -- that is, and do what the scripts do.
 local rille = require "rille"
+local files = require "spec.helper.files"
 local process = require "spec.helper.process"
 local expect = require "spec.helper.expect"
 local scan = require "rille.build.scan"
 
-local has = expect.has
-
-local function write(path, text)
-  local file <close> = assert(io.open(path, "wb"))
-  assert(file:write(text))
-end
-
-local function contents(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read("a")
-end
+local has, contents, write = expect.has, files.contents, files.write
 
 local function shell(command, cwd) return process.run({ "sh", "-c", command }, { cwd = cwd }) end
 
 -- A directory with files, by their paths; removed when its variable is closed. `elsewhere` is an empty one.
-local function project(files)
+local function project(texts)
   local pipe <close> = assert(io.popen("mktemp -d"))
   local root = pipe:read("l")
   assert(os.execute(("mkdir '%s/src' '%s/elsewhere'"):format(root, root)))
-  for path, text in pairs(files) do
-    local directory = path:match("^(.*)/")
-    if directory then assert(os.execute(("mkdir -p '%s/src/%s'"):format(root, directory))) end
-    write(root .. "/src/" .. path, text)
-  end
+  files.write_all(root .. "/src", texts)
   return setmetatable({
     root = root, src = root .. "/src", elsewhere = root .. "/elsewhere", program = root .. "/program",
   }, { __close = function() os.execute("rm -rf " .. root) end })
@@ -576,14 +563,14 @@ describe("rille.asset", function()
     show(pcall(rille.asset, (...)))
   ]]
 
-  local function files()
+  local function texts()
     return {
       ["main.lua"] = SCRIPT, ["data/bytes"] = BYTES, empty = "", ["data/deep/er/x"] = "xx", ["data/.y"] = "y",
     }
   end
 
   it("gives the bytes of a file beside the script, and of the same file in the program", function()
-    local p <close> = project(files())
+    local p <close> = project(texts())
     has(build(p, "--asset", "data").stdout, "program: 0 modules, 4 assets\n")
     local expected = "100008\t97\t0\t98\t13\t10\t255\t26\t27\n0\n"
     for name, more in pairs {

@@ -2,20 +2,13 @@
 -- there, and they name nothing that is not there.
 local http = require "rille.http"
 local stream = require "rille.stream"
+local files = require "spec.helper.files"
 local process = require "spec.helper.process"
 local reference = require "spec.helper.reference"
 local terminal = require "spec.helper.terminal"
 local pokedex = dofile("scripts/pokedex.lua")
 
-local function contents(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read("a")
-end
-
-local function write(path, text)
-  local file <close> = assert(io.open(path, "wb"))
-  assert(file:write(text))
-end
+local contents, write, directory = files.contents, files.write, files.directory
 
 -- The fenced blocks of a document, in order. A block that follows another one directly belongs to it.
 local function blocks_of(path)
@@ -34,13 +27,6 @@ local function blocks_of(path)
   end
   assert(not block, path .. ": a block is not closed")
   return blocks
-end
-
--- A directory that is removed when its variable is closed.
-local function directory()
-  local pipe <close> = assert(io.popen("mktemp -d"))
-  local path = pipe:read("l")
-  return setmetatable({ path = path }, { __close = function() os.execute("rm -rf " .. path) end })
 end
 
 -- Goes before the first line of an example, on the same line: positions stay. process.host would do

@@ -1,5 +1,6 @@
 -- The first minutes of somebody who has just installed rille: a shell in an empty home, what is typed there,
 -- and what is seen. Each chapter has a terminal, in which it begins and ends at the prompt of the shell.
+local files = require("spec.helper.files")
 local process = require("spec.helper.process")
 local terminal = require("spec.helper.terminal")
 
@@ -76,12 +77,6 @@ fi
 exec "%s" "$@"
 ]]
 
-local function write(path, text)
-  assert(os.execute("mkdir -p " .. path:match("^(.*)/")))
-  local file <close> = assert(io.open(path, "w"))
-  assert(file:write(text))
-end
-
 describe("the first minutes", function()
   local home, t
 
@@ -105,8 +100,8 @@ describe("the first minutes", function()
   setup(function()
     local pipe <close> = assert(io.popen("mktemp -d"))
     home = pipe:read("l")
-    for name, text in pairs(FILES) do write(home .. "/work/" .. name, text) end
-    write(home .. "/bin/rille", COMMAND:format(process.rille))
+    files.write_all(home .. "/work", FILES)
+    files.write_all(home .. "/bin", { rille = COMMAND:format(process.rille) })
     assert(os.execute("chmod +x " .. home .. "/bin/rille"))
   end)
 

@@ -1,20 +1,16 @@
 -- Credentials: Basic, Digest, bearer, netrc; and that they go nowhere but to the origin that they are for.
 local expect = require "spec.helper.expect"
+local files = require "spec.helper.files"
 local http = require "rille.http"
 local httpbin = require "spec.helper.httpbin"
 local process = require "spec.helper.process"
 local rille = require "rille"
 local scripted = require "spec.helper.scripted"
 
-local function write(path, text)
-  local file <close> = assert(io.open(path, "w"))
-  assert(file:write(text))
-end
-
 --- A temporary file with this text; removed when it is closed.
 local function temporary(text)
   local path = os.tmpname()
-  write(path, text)
+  files.write(path, text)
   return setmetatable({ path = path }, { __close = function() os.remove(path) end })
 end
 
@@ -247,7 +243,7 @@ describe("credentials of rille.http", function()
       local home <close> = temporary("")
       os.remove(home.path)
       assert(os.execute("mkdir " .. home.path))
-      write(home.path .. "/.netrc", "machine 127.0.0.1 login me password secret\n")
+      files.write(home.path .. "/.netrc", "machine 127.0.0.1 login me password secret\n")
       local script <close> = temporary([[
         local http = require "rille.http"
         for _, netrc in ipairs { true, false } do

@@ -1,5 +1,6 @@
 -- The option cookies of a client: in memory or in a file.
 local expect = require "spec.helper.expect"
+local files = require "spec.helper.files"
 local http = require "rille.http"
 local process = require "spec.helper.process"
 local rille = require "rille"
@@ -7,11 +8,6 @@ local rille = require "rille"
 local function contents(path)
   local file <close> = io.open(path, "rb")
   return file and file:read("a")
-end
-
-local function write(path, text)
-  local file <close> = assert(io.open(path, "wb"))
-  assert(file:write(text))
 end
 
 local function output_of(...) return process.run({ ... }).stdout end
@@ -183,7 +179,7 @@ describe("the option cookies", function()
       do local _ <close> = http.client { cookies = path } end
       assert.is_nil(contents(path)) -- it was not there
       local line = "127.0.0.1\tFALSE\t/\tFALSE\t0\ta\t1\n"
-      write(path, "# mine\n\n" .. line)
+      files.write(path, "# mine\n\n" .. line)
       do
         local client <close> = http.client { cookies = path }
         assert.equal("a=1", sent(client))
@@ -192,7 +188,7 @@ describe("the option cookies", function()
     end)
 
     it("is replaced as a whole, its mode narrowed, and a link kept", function()
-      write(directory .. "/real.txt", "")
+      files.write(directory .. "/real.txt", "")
       assert(os.execute(("chmod 644 %s/real.txt && ln -s real.txt %s"):format(directory, path)))
       do
         local client <close> = http.client { cookies = path }
@@ -212,7 +208,7 @@ describe("the option cookies", function()
         ["\tTRUE\t/\tTRUE\t0\ta\tb\n"] = 1,
         [cookie .. "a\0b\n"] = false,
       } do
-        write(path, text)
+        files.write(path, text)
         local err = expect.caught(http.client, { cookies = path })
         assert.is_true(rille.is_error(err), tostring(err))
         assert.equal("EINVAL", err.code)
@@ -226,7 +222,7 @@ describe("the option cookies", function()
       local err = expect.caught(http.client, { cookies = directory })
       assert.equal("EISDIR", err.code)
       expect.has(err, directory)
-      write(path, "")
+      files.write(path, "")
       err = expect.caught(http.client, { cookies = path .. "/x" })
       assert.equal("ENOTDIR", err.code)
       os.remove(path)

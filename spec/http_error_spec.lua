@@ -1,16 +1,12 @@
 -- The error objects of failed requests: codes, what was received so far, and what is never in them.
 local expect = require "spec.helper.expect"
+local files = require "spec.helper.files"
 local http = require "rille.http"
 local process = require "spec.helper.process"
 local rille = require "rille"
 local scripted = require "spec.helper.scripted"
 
 local OK = "HTTP/1.1 200 OK\\r\\n"
-
-local function contents(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
 
 --- The error of a request to a server that answers so.
 local function failed(answer, options)
@@ -180,7 +176,7 @@ describe("errors of rille.http", function()
   -- libcurl's own list: each of its results has a code here, or cannot occur.
   it("have a code for each result of libcurl", function()
     local header = process.run({ "sh", "-c", "echo '#include <curl/curl.h>' | gcc -E -P -" }).stdout
-    local known = contents("host/http_error.c") .. contents("host/transfer_proxy.c")
+    local known = files.contents("host/http_error.c") .. files.contents("host/transfer_proxy.c")
     local count = 0
     for name in header:match("typedef enum {([^}]*)} CURLcode;"):gmatch("CURLE_[%w_]+") do
       if not name:find("OBSOLETE") then

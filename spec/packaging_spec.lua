@@ -1,4 +1,5 @@
 -- What `make install` puts where, the manual page, and the completion of bash.
+local files = require "spec.helper.files"
 local naming = require "spec.helper.names"
 local process = require "spec.helper.process"
 
@@ -12,12 +13,6 @@ local function output_of(...)
   return result.stdout
 end
 
--- A directory that is removed when its variable is closed.
-local function directory()
-  local path = output_of("mktemp -d"):match("[^\n]+")
-  return setmetatable({ path = path }, { __close = function() os.execute("rm -rf " .. path) end })
-end
-
 -- The program is this one, and is not built again.
 local function make(target, destination)
   return output_of(("exec make -o '%s' PROGRAM='%s' PREFIX=/usr DESTDIR='%s' %s"):format(process.rille,
@@ -26,7 +21,7 @@ end
 
 describe("make install", function()
   it("installs a program, its types, its documents, and make uninstall takes all of it away", function()
-    local root <close> = directory()
+    local root <close> = files.directory()
     make("install", root.path)
     assert.equal("1\n", output_of(root.path .. "/usr/bin/rille -e 'print(1)'"))
     local types = root.path .. "/usr/share/rille/types/"
