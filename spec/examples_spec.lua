@@ -2,6 +2,7 @@
 local http = require "rille.http"
 local rille = require "rille"
 local process = require "spec.helper.process"
+local script_server = require "spec.helper.script_server"
 
 local SCRIPTS = process.root .. "/scripts/"
 
@@ -486,48 +487,26 @@ describe("download.lua", function()
   end)
 
   it("leaves nothing under a file's name on SIGINT, and goes on with the rest", function()
-    -- The first answer stops in its middle; the server then has the rest, which is asked for.
-    local server <close> = process.start { "perl", "-e", [[
-      use IO::Socket::INET;
-      $SIG{PIPE} = "IGNORE";
-      $| = 1;
-      my $listener = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1") or die;
-      print $listener->sockport, "\n";
-      for my $try (1, 2) {
-        my $client = $listener->accept or die;
-        my $range = 0;
-        while (<$client>) {
-          $range = $1 if /^Range: bytes=(\d+)-/i;
-          last if /^\r?$/;
-        }
-        my $head = "ETag: \"v1\"\r\nContent-Length: " . (200000 - $range) . "\r\nConnection: close\r\n";
-        if ($try == 1) {
-          print $client "HTTP/1.1 200 OK\r\n$head\r\n", "x" x 100000;
-          print "half\n";
-          my $rest = <$client>;
-        } else {
-          print $client "HTTP/1.1 206 Partial\r\nContent-Range: bytes $range-199999/200000\r\n$head\r\n";
-          print $client "x" x (200000 - $range);
-          print "from $range\n";
-        }
-        close $client;
-      }
-    ]] }
-    local list = list_of(("http://127.0.0.1:%s/big"):format(server:expect("^(%d+)\n")))
+    local server <close> = script_server.start()
+    local tag, size = 'ETag: "v1"\r\n', 200000
+    local url = server:script("big", { "stall",
+      ("HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n"):format(tag, size) .. ("x"):rep(size // 2) })
+    local list = list_of(url)
     local child <close> = start("download", list, folder, "1000")
-    server:expect("half\n")
     while #(contents("big.part") or "") < 50000 do rille.sleep(0.005) end
     assert.is_nil(contents("big"))
     child:signal("INT")
     local result = child:wait()
     assert.same({ "", "", 130 }, { result.stdout, result.stderr, result.status })
     assert.is_nil(contents("big"))
-    local part = #contents("big.part")
 
+    local part = #contents("big.part")
+    local range = ("Content-Range: bytes %d-%d/%d\r\n"):format(part, size - 1, size)
+    server:script("big", script_server.response(("x"):rep(size - part), tag .. range, "206 Partial Content"))
     result = run("download", list, folder, "1000")
     assert.same({ folder .. "/big\t200000\n", "", 0 }, { result.stdout, result.stderr, result.status })
     assert.equal(("x"):rep(200000), contents("big"))
-    server:expect(("from %d\n"):format(part))
+    assert.same({ ("bytes=%d-"):format(part) }, server:sent("big", "range"))
     assert.is_nil(contents("big.part"))
   end)
 
