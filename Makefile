@@ -39,14 +39,14 @@ INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhtt
 # Lua is linked whole and its symbols are exported, for the C modules that scripts load. Its
 # fflush is the REPL's.
 LIBS     = -Wl,-E -Wl,--wrap=fflush -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive \
-           -l:liblua5.4-cjson.a -lsimdjson -lstdc++ -luv $(if $(LATE),,-lcurl -lbrotlidec -lzstd) -lz -lm -ldl -lpthread
+           -l:liblua5.4-cjson.a -luv $(if $(LATE),,-lcurl -lbrotlidec -lzstd -lsimdjson -lstdc++) -lz -lm -ldl -lpthread
 # Asked of the system: on a bare one there is no compiler yet.
 MACHINE := $(shell uname -m)
 # liblua's jumps, where host/jump.c has faster ones.
 JUMP     = $(if $(SANITISE),,$(if $(filter x86_64,$(MACHINE)),\
              $(patsubst %,-Wl$(COMMA)--wrap=%,_setjmp longjmp _longjmp __longjmp_chk)))
 COMMA    = ,
-# libcurl, libbrotlidec and libzstd are loaded by host/late.c when they are first called, where that can.
+# These are loaded by host/late.c when they are first called, where that can.
 LATE     = $(if $(SANITISE),,$(if $(filter x86_64,$(MACHINE)),$(BUILD)/late.o))
 LLHTTP   = /usr/share/llhttp
 
@@ -107,11 +107,13 @@ $(PROGRAM): $(OBJECTS) $(LATE)
 	$(Q)$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(OBJECTS) $(LATE) $(JUMP) $(LIBS)
 
 # The late functions that the objects call.
-$(BUILD)/late.h: $(OBJECTS)
+$(BUILD)/late.h: $(OBJECTS) Makefile
 	$(Q)nm -u $(OBJECTS) | sort -u | sed -n \
 	  -e 's/^ *U \(curl_[a-z0-9_]*\)$$/LATE(\1, "libcurl.so.4")/p' \
 	  -e 's/^ *U \(BrotliDecoder[A-Za-z]*\)$$/LATE(\1, "libbrotlidec.so.1")/p' \
-	  -e 's/^ *U \(ZSTD_[A-Za-z_]*\)$$/LATE(\1, "libzstd.so.1")/p' >$@
+	  -e 's/^ *U \(ZSTD_[A-Za-z_]*\)$$/LATE(\1, "libzstd.so.1")/p' \
+	  -e 's/^ *U \(_ZN8simdjson[A-Za-z0-9_]*\)$$/LATE(\1, "libsimdjson.so.14")/p' \
+	  -e 's/^ *U \(_Z[dn][alw][A-Za-z0-9_]*\)$$/LATE(\1, "libstdc++.so.6")/p' >$@
 
 $(BUILD)/late.o: host/late.c $(BUILD)/late.h
 	$(SAY) '  CC    $<'

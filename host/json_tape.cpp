@@ -142,8 +142,20 @@ enum rille_json_status rille_json_parse(struct rille_json *json, const char *tex
   return status_of(json->error);
 }
 
+/* simdjson's own texts are data of its library, which is loaded late (late.c). */
 const char *rille_json_reason(const struct rille_json *json) {
-  return simdjson::error_message(json->error);
+  switch (json->error) {
+  case simdjson::UTF8_ERROR:
+    return "it is not valid UTF-8";
+  case simdjson::UNESCAPED_CHARS:
+    return "a control character in a string is unescaped";
+  case simdjson::UNCLOSED_STRING:
+    return "a string has no end";
+  case simdjson::EMPTY:
+    return "there is no value";
+  default:
+    return "a token is not as JSON has it, or not where it can be";
+  }
 }
 
 bool rille_json_is_pointer(const char *pointer, size_t length) {

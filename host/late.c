@@ -1,10 +1,10 @@
-/* late.c -- libcurl, libbrotlidec and libzstd, loaded when they are first called; x86-64 only.
- * Model:  libcurl brings thirty libraries, and to load them takes ten times as long as to start Lua. So the
- *         program is not linked with it, nor with others that few programs need: each of their functions that
- *         the host calls is a jump here, through a slot. At first a slot leads to `enter`, which keeps the
- *         arguments, has the library loaded and its slots filled, and jumps again. The list of the functions
- *         is made of the objects (Makefile). On other processors, and under sanitizers, the libraries are
- *         linked as ever and this is unused.
+/* late.c -- libcurl, simdjson and other libraries, loaded when they are first called; x86-64 only.
+ * Model:  libcurl brings thirty libraries, and to load them takes ten times as long as to start Lua; simdjson
+ *         brings that of C++, and takes as long. So the program is not linked with them, nor with others that
+ *         few programs need: each of their functions that the host calls is a jump here, through a slot. At
+ *         first a slot leads to `enter`, which keeps the arguments, has the library loaded and its slots
+ *         filled, and jumps again. The list of the functions is made of the objects (Makefile). On other
+ *         processors, and under sanitizers, the libraries are linked as ever and this is unused.
  * Owner:  a library stays loaded until the program ends.
  * Errors: a library or a function that is missing ends the program with status 127, as the system's own
  *         loader does. */
@@ -90,6 +90,9 @@ __attribute__((used)) void rille_late_load(const struct late *wanted) {
       give_up();
   }
 }
+
+/* std::nothrow, which simdjson's header names. Nobody looks into it. */
+__attribute__((used, visibility("hidden"))) const char rille_late_nothrow __asm__("_ZSt7nothrow") = 0;
 
 #endif
 

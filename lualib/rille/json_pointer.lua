@@ -26,7 +26,7 @@ end
 ---@param text string
 ---@param pointer string
 ---@param trouble "text"|"beyond" why not
----@param reason string|nil in simdjson's words
+---@param reason string|nil why simdjson has refused it
 ---@return any
 return function(text, pointer, trouble, reason)
   local value = read_by_cjson(text)
