@@ -2,7 +2,7 @@
 # Packages are Debian 12's; a target installs what it lacks, and does nothing when all is there.
 
 # What a build needs, what the specs need, what the linters need, what the benchmarks need.
-PACKAGES_BUILD = gcc g++ libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua-cjson-dev libsimdjson-dev \
+PACKAGES_BUILD = gcc g++ libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua-cjson-dev libsimdjson-dev libmimalloc-dev \
                  zlib1g-dev libbrotli-dev libzstd-dev node-llhttp libedit-dev ca-certificates
 PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl brotli zstd openssl python3 python3-httpbin gunicorn \
                  nghttp2-server tinyproxy-bin microsocks iproute2 lua-penlight lua-lpeg lua-filesystem lua-socket tmux
@@ -33,7 +33,7 @@ OPTIMISE = -O2 -g
 SANITISE =
 WARN_ALL = -Wall -Wextra -Wpedantic -Wshadow -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror
 WARN     = $(WARN_ALL) -Wstrict-prototypes -Wmissing-prototypes
-CFLAGS   = -std=c11 -D_GNU_SOURCE -DRILLE_VERSION='"$(VERSION)"' $(OPTIMISE) $(SANITISE) -fno-strict-aliasing
+CFLAGS   = $(if $(MALLOC),-DRILLE_MIMALLOC) -std=c11 -D_GNU_SOURCE -DRILLE_VERSION='"$(VERSION)"' $(OPTIMISE) $(SANITISE) -fno-strict-aliasing
 CXXFLAGS = -std=c++17 $(OPTIMISE) $(SANITISE) -fno-exceptions -fno-rtti
 INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhttp
 # Lua is linked whole and its symbols are exported, for the C modules that scripts load. Its
@@ -46,6 +46,9 @@ MACHINE := $(shell uname -m)
 JUMP     = $(if $(SANITISE),,$(if $(filter x86_64,$(MACHINE)),\
              $(patsubst %,-Wl$(COMMA)--wrap=%,_setjmp longjmp _longjmp __longjmp_chk)))
 COMMA    = ,
+# For Lua's small blocks (host/memory.c); it comes after libc, so that malloc remains libc's.
+MALLOC   = $(if $(SANITISE),,-Wl,--no-as-needed -lc -lmimalloc -Wl,--as-needed \
+             -Wl,--wrap=lua_newstate)
 # These are loaded by host/late.c when they are first called, where that can.
 LATE     = $(if $(SANITISE),,$(if $(filter x86_64,$(MACHINE)),$(BUILD)/late.o))
 LLHTTP   = /usr/share/llhttp
@@ -104,7 +107,7 @@ packages-bench:
 $(PROGRAM): $(OBJECTS) $(LATE)
 	@mkdir -p $(@D)
 	$(SAY) '  LINK  $@'
-	$(Q)$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(OBJECTS) $(LATE) $(JUMP) $(LIBS)
+	$(Q)$(CC) $(OPTIMISE) $(SANITISE) -o $@ $(MALLOC) $(OBJECTS) $(LATE) $(JUMP) $(LIBS)
 
 # The late functions that the objects call.
 $(BUILD)/late.h: $(OBJECTS) Makefile
@@ -168,10 +171,12 @@ asan: packages-test
 	@RILLE=build/asan/rille build/asan/rille spec/out_of_memory.lua
 	@RILLE=build/asan/rille RILLE_SPEC_GC=stress build/asan/rille test --timeout=600 $(SPECS)
 
-valgrind: packages-valgrind $(PROGRAM)
-	valgrind --quiet --leak-check=full --error-exitcode=1 $(PROGRAM) scripts/pokemon.lua
-	valgrind --quiet --leak-check=full --error-exitcode=1 $(PROGRAM) scripts/pokemon.lua --plain
-	valgrind --quiet --leak-check=full --error-exitcode=1 $(PROGRAM) scripts/pokemon.lua --concurrency 4
+# valgrind has a malloc of its own, which knows libc's.
+valgrind: packages-valgrind
+	@$(MAKE) --no-print-directory BUILD=build/valgrind PROGRAM=build/valgrind/rille MALLOC= LATE= build/valgrind/rille
+	@for arguments in '' --plain '--concurrency 4'; do \
+	  valgrind --quiet --leak-check=full --error-exitcode=1 build/valgrind/rille scripts/pokemon.lua $$arguments || exit 1; \
+	done
 
 lint: packages-lint
 	@$(MAKE) --no-print-directory BUILD=build/clang PROGRAM=build/clang/rille CC=clang CXX=clang++ build/clang/rille

@@ -1,7 +1,6 @@
 /* memory.c -- the allocator of the Lua state. The model is told in memory.h. */
 #include "memory.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 
 #include <lauxlib.h>
@@ -33,15 +32,65 @@ lua_State *rille_memory_newstate(void) {
   return L;
 }
 
-#else
+#elif defined(RILLE_MIMALLOC)
 
-enum { KEPT = 16 << 20, MAPPED = 4 << 20 }; /* bytes */
+#include <malloc.h>
+#include <string.h>
+
+#include <mimalloc.h>
+
+enum { SMALL = MI_SMALL_SIZE_MAX, KEPT = 16 << 20, MAPPED = 4 << 20 }; /* bytes */
+
+static void *take(size_t size) { return size > SMALL ? malloc(size) : mi_malloc_small(size); }
+
+static void release(void *block, size_t size) {
+  if (size > SMALL)
+    free(block);
+  else
+    mi_free(block);
+}
+
+/* To another kind of block. */
+static void *move(void *block, size_t old, size_t size) {
+  void *moved = take(size);
+  if (moved == NULL)
+    return NULL;
+  memcpy(moved, block, old < size ? old : size);
+  release(block, old);
+  return moved;
+}
+
+/* Lua knows how large its blocks are. */
+static void *allocate(void *data, void *block, size_t old, size_t size) {
+  (void)data;
+  if (block == NULL)
+    return size == 0 ? NULL : take(size);
+  if (size == 0) {
+    release(block, old);
+    return NULL;
+  }
+  if ((old > SMALL) != (size > SMALL))
+    return move(block, old, size);
+  return size > SMALL ? realloc(block, size) : mi_realloc(block, size);
+}
+
+lua_State *__wrap_lua_newstate(lua_Alloc own, void *data);
+lua_State *__real_lua_newstate(lua_Alloc own, void *data);
+
+/* The linker has luaL_newstate, which knows but malloc, call this in the place of lua_newstate. */
+lua_State *__wrap_lua_newstate(lua_Alloc own, void *data) {
+  (void)own;
+  return __real_lua_newstate(allocate, data);
+}
 
 lua_State *rille_memory_newstate(void) {
-  mallopt(M_MXFAST, 0);
   mallopt(M_TRIM_THRESHOLD, KEPT);
   mallopt(M_MMAP_THRESHOLD, MAPPED);
   return luaL_newstate();
 }
+
+#else
+
+lua_State *rille_memory_newstate(void) { return luaL_newstate(); }
 
 #endif
