@@ -7,17 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SIZE = 512, KEPT_SIZE = 64 * 1024 };
+enum { FIRST_SIZE = 512 - RILLE_BUFFER_SPARE, KEPT_SIZE = 64 * 1024 };
 
 bool rille_buffer_reserve(struct rille_buffer *b, size_t more) {
   if (b->size - b->length >= more)
     return true;
   if (more > SIZE_MAX / 4 || b->length > SIZE_MAX / 4)
     return false;
-  size_t size = b->size < FIRST_SIZE ? FIRST_SIZE : b->size;
-  while (size < b->length + more)
-    size *= 2;
-  char *data = realloc(b->data, size);
+  size_t size = b->size == 0 ? FIRST_SIZE : b->size * 2;
+  if (size < b->length + more)
+    size = b->length + more;
+  char *data = realloc(b->data, size + RILLE_BUFFER_SPARE);
   if (data == NULL)
     return false;
   b->data = data;

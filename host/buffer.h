@@ -1,5 +1,6 @@
 /* buffer.h -- bytes that grow.
- * Model:  data[0 .. length) is used, data[0 .. size) is there. All zero is an empty buffer.
+ * Model:  data[0 .. length) is used, data[0 .. size) is there. All zero is an empty buffer. Behind the size
+ *         there are RILLE_BUFFER_SPARE bytes more, for who reads the bytes in wide steps.
  * Owner:  whoever embeds it frees it.
  * Errors: false when out of memory; the buffer is then as it was. */
 #ifndef RILLE_BUFFER_H
@@ -7,6 +8,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+
+enum { RILLE_BUFFER_SPARE = 64 };
 
 struct rille_buffer {
   char *data;

@@ -50,7 +50,7 @@ static void call_abort(struct rille_op *op) {
 
 /* result(transfer, method, url) -> a response, or an error object */
 static int l_result(lua_State *L) {
-  const struct rille_transfer *t = lua_touserdata(L, 1);
+  struct rille_transfer *t = lua_touserdata(L, 1);
   if (t->end == RILLE_END_OK)
     rille_response_push(L, t, 2, 3);
   else

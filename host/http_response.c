@@ -10,12 +10,18 @@
 
 #include <lauxlib.h>
 
+#include "blob.h"
 #include "json.h"
 
 #define RESPONSE "rille.response"
 #define HEADERS "rille.headers"
 
-enum { URL = 1, METHOD, REDIRECTS, HEADER_LIST, USER_VALUES = HEADER_LIST };
+/* User values. A small body has no blob. */
+enum { URL = 1, METHOD, REDIRECTS, HEADER_LIST, BODY };
+
+enum { LARGE = 32 * 1024 }; /* bytes: to copy them takes longer than to collect a blob */
+
+_Static_assert((int)RILLE_BUFFER_SPARE >= (int)RILLE_JSON_PADDING, "a blob is read as JSON where it lies");
 
 struct response {
   int status;
@@ -23,7 +29,8 @@ struct response {
   double lookup, connect, tls, first, redirect, total; /* seconds since the start */
   size_t head_length;
   size_t body_length;
-  char data[]; /* the head, then the body, then RILLE_JSON_PADDING bytes */
+  const char *body; /* a blob's bytes, or behind the head; RILLE_JSON_PADDING bytes follow */
+  char data[];      /* the head, and a small body */
 };
 
 /* --- URLs --- */
@@ -84,10 +91,32 @@ static void push_trail(lua_State *L, const struct rille_transfer *t, int url) {
   }
 }
 
-void rille_response_push(lua_State *L, const struct rille_transfer *t, int method, int url) {
-  size_t body_length = t->streamed ? 0 : t->body.length;
-  size_t size = t->head.length + body_length;
-  struct response *r = lua_newuserdatauv(L, sizeof *r + size + RILLE_JSON_PADDING, USER_VALUES);
+/* Pushes a response with room for a head and a body; or if that is to be a blob, with a place for it. */
+static struct response *push_empty(lua_State *L, size_t head_length, size_t body_length) {
+  bool is_large = body_length >= LARGE;
+  size_t size = head_length + (is_large ? 0 : body_length + RILLE_JSON_PADDING);
+  struct response *r = lua_newuserdatauv(L, sizeof(struct response) + size, is_large ? BODY : HEADER_LIST);
+  r->head_length = head_length;
+  r->body_length = body_length;
+  r->body = r->data + head_length;
+  return r;
+}
+
+/* Gives the response on top the body of t. */
+static void take_body(lua_State *L, struct response *r, struct rille_transfer *t) {
+  if (r->body_length >= LARGE) {
+    r->body = rille_blob_push(L, &t->body);
+    lua_setiuservalue(L, -2, BODY);
+    return;
+  }
+  char *to = r->data + r->head_length;
+  if (r->body_length > 0)
+    memcpy(to, t->body.data, r->body_length);
+  memset(to + r->body_length, 0, RILLE_JSON_PADDING);
+}
+
+void rille_response_push(lua_State *L, struct rille_transfer *t, int method, int url) {
+  struct response *r = push_empty(L, t->head.length, t->streamed ? 0 : t->body.length);
   r->status = t->status;
   r->version = t->version;
   r->lookup = (double)t->time_lookup / 1e6;
@@ -96,13 +125,9 @@ void rille_response_push(lua_State *L, const struct rille_transfer *t, int metho
   r->first = (double)t->time_first / 1e6;
   r->redirect = (double)t->time_redirect / 1e6;
   r->total = (double)t->time_total / 1e6;
-  r->head_length = t->head.length;
-  r->body_length = body_length;
   if (t->head.length > 0)
     memcpy(r->data, t->head.data, t->head.length);
-  if (body_length > 0)
-    memcpy(r->data + t->head.length, t->body.data, body_length);
-  memset(r->data + size, 0, RILLE_JSON_PADDING);
+  take_body(L, r, t);
   luaL_setmetatable(L, RESPONSE);
   lua_pushvalue(L, method);
   lua_setiuservalue(L, -2, METHOD);
@@ -382,14 +407,14 @@ static int l_index(lua_State *L) {
 /* res:text(), res:bytes() -> the body */
 static int l_text(lua_State *L) {
   const struct response *r = luaL_checkudata(L, 1, RESPONSE);
-  lua_pushlstring(L, r->data + r->head_length, r->body_length);
+  lua_pushlstring(L, r->body, r->body_length);
   return 1;
 }
 
 /* res:json_at([pointer]) -> as rille_json_at; rille.http makes res:json(pointer) of it */
 static int l_json_at(lua_State *L) {
   const struct response *r = luaL_checkudata(L, 1, RESPONSE);
-  return rille_json_at(L, r->data + r->head_length, r->body_length, true, 2);
+  return rille_json_at(L, r->body, r->body_length, true, 2);
 }
 
 static int l_tostring(lua_State *L) {
@@ -410,6 +435,7 @@ static const luaL_Reg headers_meta[] = {{"__index", l_headers_index},
                                         {NULL, NULL}};
 
 void rille_response_open(lua_State *L) {
+  rille_blob_open(L);
   luaL_newmetatable(L, HEADERS);
   luaL_setfuncs(L, headers_meta, 0);
   lua_pop(L, 1);

@@ -1,6 +1,7 @@
 /* http_response.h -- the response object of the HTTP client.
- * Model:  a userdata with everything in one block: status, times, headers as they came, body. What
- *         is seldom asked for (a table of headers, of times) is made when it is asked for.
+ * Model:  a userdata with everything in one block: status, times, headers as they came, body. A large body
+ *         is not copied into it but taken over, as a blob (blob.h). What is seldom asked for (a table of
+ *         headers, of times) is made when it is asked for.
  * Owner:  Lua; it holds no handle, so it has nothing to close.
  * Errors: none of its own. */
 #ifndef RILLE_HTTP_RESPONSE_H
@@ -14,8 +15,8 @@
 void rille_response_open(lua_State *L);
 
 /* Pushes the response of a transfer that ended well, or the head of a streamed one. `method` and `url` are
- * stack indexes of strings. */
-void rille_response_push(lua_State *L, const struct rille_transfer *t, int method, int url);
+ * stack indexes of strings. The transfer may have lost its body then. */
+void rille_response_push(lua_State *L, struct rille_transfer *t, int method, int url);
 
 /* Pushes the headers object of a head, which may not be complete. */
 void rille_response_push_headers(lua_State *L, const char *head, size_t length);

@@ -864,7 +864,8 @@ describe("rille.http against a server at fault", function()
     local limited = { "sh", "-c", 'ulimit -v 110000; exec "$@"', "sh", process.rille, "-e" }
     limited[#limited + 1] = script:gsub("URL", there.url)
     local done = process.run(limited)
-    assert.same({ ("false\tnot enough memory\ntrue\tsmall\n"):rep(3), "" }, { done.stdout, done.stderr })
+    local each = ("false\tGET %s/large: not enough memory\ntrue\tsmall\n"):format(there.url)
+    assert.same({ each:rep(3), "" }, { done.stdout, done.stderr })
   end)
 
   it("survives cancels and time-outs at random, and leaves no connection in use", function()

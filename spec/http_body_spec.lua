@@ -1,0 +1,79 @@
+-- Bodies that are kept whole: of every size they are what was sent, and the collector lets go of them.
+local http = require "rille.http"
+local json = require "rille.json"
+
+local STRESSED = os.getenv("RILLE_SPEC_GC") == "stress"
+
+-- A JSON text of so many bytes.
+local function text_of(size)
+  local around = '{"pad":"","name":"pikachu"}'
+  return (around:gsub('""', '"' .. ("x"):rep(size - #around) .. '"', 1))
+end
+
+describe("a body", function()
+  local server, client
+
+  setup(function()
+    server = http.serve({ host = "127.0.0.1", port = 0 }, function(req)
+      local text = text_of(tonumber(req.query.size))
+      local headers = { ["content-type"] = "application/json" }
+      return { body = text, headers = headers }
+    end)
+    client = http.client { base_url = server.url }
+  end)
+  teardown(function()
+    client:close()
+    server:close()
+  end)
+
+  it("is what was sent, whatever its size: as text, as JSON, at a pointer, more than once", function()
+    for _, size in ipairs { 27, 1000, 32767, 32768, 32769, 65536, 262144, 1500000 } do
+      local res, text = client:get("/?size=" .. size), text_of(size)
+      assert.equal(size, #text)
+      for _ = 1, 2 do
+        assert.is_true(res:text() == text, "text of " .. size)
+        assert.equal("pikachu", res:json("/name"))
+        assert.same(json.decode(text), res:json())
+      end
+      assert.equal(tostring(size), res.headers["content-length"])
+      assert.truthy(tostring(res):find(size .. " bytes", 1, true))
+    end
+  end)
+
+  it("stays as long as its response, whatever the client does next", function()
+    local kept = {}
+    for i = 1, 12 do kept[i] = client:get("/?size=" .. 30000 + i * 1000) end
+    local other <close> = http.client { base_url = server.url }
+    kept[13] = other:get("/?size=100000")
+    other:close()
+    collectgarbage()
+    for i = 1, 12 do assert.is_true(kept[i]:text() == text_of(30000 + i * 1000)) end
+    assert.equal("pikachu", kept[13]:json("/name"))
+  end)
+
+  it("is let go by a collector that sees large bodies although Lua has not allocated them", function()
+    if STRESSED then return end -- a sanitizer keeps what is freed
+    local function resident()
+      local file <close> = assert(io.open("/proc/self/statm"))
+      return 4096 * tonumber(file:read("a"):match("^%d+ (%d+)"))
+    end
+    local answer = { body = ("x"):rep(1000000) }
+    local there <close> = http.serve({ host = "127.0.0.1", port = 0 }, function() return answer end)
+    local before = resident()
+    for _ = 1, 150 do assert.equal(200, client:get(there.url).status) end
+    assert.is_true(resident() - before < 75000000)
+  end)
+
+  it("is not collected while the script has stopped the collector", function()
+    local finalized
+    collectgarbage()
+    collectgarbage("stop")
+    setmetatable({}, { __gc = function() finalized = true end })
+    for _ = 1, 12 do client:get("/?size=1000000") end
+    local early = finalized
+    collectgarbage("restart")
+    collectgarbage()
+    assert.is_nil(early)
+    assert.is_true(finalized)
+  end)
+end)
