@@ -12,7 +12,7 @@ PACKAGES_BENCH = nginx-light lua5.4 openssl procps wrk
 # What rille is measured against, if it is there.
 PACKAGES_RIVAL = nodejs python3-aiohttp python3-uvloop python3-httpx python3-h2 python3-aiostream nghttp2-client \
                  $(if $(shell command -v npm),,npm)
-UNDICI         = undici@6
+NPM_RIVALS     = undici@6 node@22
 PACKAGES_DEB   = dpkg-dev
 
 VERSION  = 0.1.0
@@ -213,7 +213,7 @@ build/bench/documents/1: bench/documents.lua bench/document.lua | $(PROGRAM)
 bench-deps:
 	$(call install,$(PACKAGES_BENCH) $(PACKAGES_RIVAL))
 	@mkdir -p build/bench
-	@cd build/bench && npm install --silent --no-audit --no-fund --no-save --no-package-lock $(UNDICI)
+	@cd build/bench && npm install --silent --no-audit --no-fund --no-save --no-package-lock $(NPM_RIVALS)
 
 # --- install ---
 

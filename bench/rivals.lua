@@ -1,14 +1,23 @@
 -- bench/rivals.lua -- the programs that rille is measured against: how each is run, and whether it is here.
 -- Model:  a program is a table {words, name, check}: the words that run it, what to call it where it is not
 --         installed, and a command of the shell that succeeds if it is. Python is Debian's, whose modules
---         `make bench-deps` installs; undici is npm's, in build/bench.
+--         `make bench-deps` installs; undici and Node 22, newer than Debian's, are of npm, in build/bench.
 -- Errors: none; what is not here is named by who runs it.
 local rivals = {}
 
 local PYTHON <const> = "/usr/bin/python3"
 local UNDICI <const> = "build/bench/node_modules/undici/package.json"
 
-local NODE <const> = os.execute("command -v node >/dev/null") and "node" or "nodejs"
+local NODES <const> = { "build/bench/node_modules/.bin/node", "node", "nodejs" }
+
+local function find_node()
+  for _, name in ipairs(NODES) do
+    if os.execute(name .. " --version >/dev/null 2>&1") then return name end
+  end
+  return "node"
+end
+
+local NODE <const> = find_node()
 
 local function program(name, check, words) return { name = name, check = check, words = words } end
 

@@ -147,8 +147,10 @@ return function(site, is_smoke)
     rivals = {
       { name = "aiostream", least = 20,
         program = rivals.python("aiostream", "bench/pipeline.py", size(1000000, 1000)) },
-      { name = "Node's iterator helpers", least = 2,
-        program = rivals.iterators("bench/pipeline.mjs", size(1000000, 1000)) },
+      { name = "Node's Readable.map, filter, take", least = 2,
+        program = rivals.node("bench/pipeline.mjs", "readable", size(1000000, 1000)) },
+      { name = "Node's iterator helpers, which cannot wait", least = 2,
+        program = rivals.iterators("bench/pipeline.mjs", "iterator", size(1000000, 1000)) },
     },
   }
   add {
