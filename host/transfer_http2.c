@@ -9,7 +9,6 @@
 #include "transfer_pool.h"
 
 enum {
-  RECEIVE_BUFFER = 128 * 1024, /* a head that does not fit is mixed up, and none is larger than this */
   SHARED_STREAMS = 100,        /* libcurl's default */
   TRIES = 2                    /* to send a request again */
 };
@@ -18,10 +17,7 @@ CURLcode rille_http2_base(struct rille_transfer *t) {
   static const long versions[] = {[RILLE_HTTP_1_1] = CURL_HTTP_VERSION_1_1,
                                   [RILLE_HTTP_AUTO] = CURL_HTTP_VERSION_2TLS,
                                   [RILLE_HTTP_2] = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE};
-  CURLcode code = curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION, versions[t->http]);
-  if (code != CURLE_OK || t->http == RILLE_HTTP_1_1)
-    return code;
-  return curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
+  return curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION, versions[t->http]);
 }
 
 /* Over TLS, requests wait until it is known whether they can share the connection that is being made,

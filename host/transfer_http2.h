@@ -11,7 +11,7 @@
 
 #include "transfer.h"
 
-/* Sets what all requests share: the version of HTTP, and what that takes. */
+/* Sets what all requests share: the version of HTTP. */
 CURLcode rille_http2_base(struct rille_transfer *t);
 
 /* Sets whether and with whom this request shares its connection. */

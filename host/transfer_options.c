@@ -10,6 +10,10 @@
 #include "transfer_http2.h"
 #include "transfer_receive.h"
 
+/* As large as a head may be: over HTTP/2, parts of one that does not fit would be mixed up. A large body
+ * comes in fewer system calls. */
+enum { RECEIVE_BUFFER = 128 * 1024 };
+
 /* --- setting up a request --- */
 
 static bool set_callbacks(struct rille_transfer *t) {
@@ -30,6 +34,7 @@ bool rille_options_base(struct rille_transfer *t) {
   CURL *e = t->easy;
   return set_callbacks(t) && rille_access_base(t) == CURLE_OK && rille_http2_base(t) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
