@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <lualib.h>
@@ -19,6 +20,9 @@
 #include "slow.h"
 #include "strict.h"
 #include "task.h"
+
+/* libuv 1.49 watches the wake-up of its threads for edges: who looks first would have it alone. */
+enum { EDGES_SINCE = 1 << 16 | 49 << 8 };
 
 /* --- set up --- */
 
@@ -75,10 +79,10 @@ struct rille *rille_new(void) {
   *(struct rille_fiber **)lua_getextraspace(rt->L) = &rt->outside;
   rille_timeline_init(&rt->time, &rt->loop);
   rille_timeline_init(&rt->real, &rt->loop);
+  rt->looks = uv_version() < EDGES_SINCE;
   (void)uv_prepare_init(&rt->loop, &rt->prepare);
   rt->prepare.data = rt;
   (void)uv_prepare_start(&rt->prepare, on_prepare);
-  uv_unref((uv_handle_t *)&rt->prepare);
   rille_signals_open(rt);
   rille_strict_open(rt);
   if (rt->debugging)
@@ -153,11 +157,27 @@ static bool goes_on(const struct rille *rt, bool for_daemons) {
   return rt->task_count > (for_daemons ? 0 : rt->daemon_count);
 }
 
+/* True if libuv has something to do: a handle to watch or to close, a timer that is due, what has come. To
+ * look costs less than uv_run, which reads the clock twice. */
+static bool has_news(struct rille *rt) {
+  struct epoll_event first;
+  uv_update_time(&rt->loop);
+  return uv_backend_timeout(&rt->loop) == 0 || epoll_wait(uv_backend_fd(&rt->loop), &first, 1, 0) != 0;
+}
+
 /* One turn of the loop that takes what has come, and does not wait. */
 static void poll_now(struct rille *rt) {
-  uv_ref((uv_handle_t *)&rt->prepare); /* with nothing alive libuv would not poll, not even for SIGINT */
-  (void)uv_run(&rt->loop, UV_RUN_NOWAIT);
+  if (!rt->looks || has_news(rt))
+    (void)uv_run(&rt->loop, UV_RUN_NOWAIT);
+}
+
+/* True if something could make a fiber ready. The handle of on_prepare, which could not, is one of those
+ * that count, because with none libuv would not poll at all, not even for SIGINT. */
+static bool can_go_on(struct rille *rt) {
   uv_unref((uv_handle_t *)&rt->prepare);
+  bool alive = uv_loop_alive(&rt->loop) != 0;
+  uv_ref((uv_handle_t *)&rt->prepare);
+  return alive;
 }
 
 /* In virtual time: takes what has come, or else jumps to what is due next, unless the world outside owes a
@@ -175,7 +195,7 @@ static void wait_for_news(struct rille *rt) {
   if (virtual && jump(rt))
     return;
   flush(rt);
-  if (!uv_loop_alive(&rt->loop)) {
+  if (!can_go_on(rt)) {
     deadlock(rt);
     return;
   }

@@ -1,4 +1,5 @@
 -- rille.sleep and rille.now: order of deadlines, bad arguments, cancellation.
+local http = require("rille.http")
 local rille = require("rille")
 local expect = require("spec.helper.expect")
 
@@ -74,6 +75,13 @@ describe("rille.sleep", function()
     while not fired do rille.sleep(0) end
     task:await()
     assert.is_true(fired)
+  end)
+
+  it("sleep(0) in a loop keeps out nothing that comes from outside", function()
+    local server <close> = http.serve({ port = 0 }, function() return { body = "here" } end)
+    local task = rille.spawn(function() return http.get(server.url):text() end)
+    while task:status() ~= "done" do rille.sleep(0) end
+    assert.equal("here", task:await())
   end)
 
   it("minus zero is zero", function()
