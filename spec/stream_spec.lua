@@ -656,10 +656,46 @@ describe("rille.stream: the operators", function()
     assert.equal(math.maxinteger, (stream.range(math.maxinteger, math.mininteger, -1):first()))
   end)
 
+  it("a range of any length ends where it should, and lets the loop have its turn on the way", function()
+    local seen = 0
+    local other = rille.spawn(function()
+      while true do
+        rille.sleep(0)
+        seen = seen + 1
+      end
+    end)
+    rille.sleep(0)
+    for _, n in ipairs { 1023, 1024, 1025, 2048, 2049 } do
+      seen = 0
+      assert.equal(n, stream.range(1, n):count())
+      assert.equal((n - 1) // 1024, seen)
+    end
+    other:cancel()
+  end)
+
   it("map gives what f returns, all values, in order", function()
     assert.same({ 2, 4, 6 }, stream.map({ 1, 2, 3 }, double):collect())
     assert.same({ { 1, 2 }, { 2, 4 } }, items(stream.map({ 1, 2 }, function(v) return v, v * 2 end)))
     assert.same({ 2, 4 }, stream.map({ 1, 2 }, double, { n = 1 }):collect())
+  end)
+
+  it("map and filter keep the values of items of one value, false ones too", function()
+    local sizes = {}
+    for _, source in ipairs { (stream.range(1, 3)), (stream.from { 1, 2, 3 }) } do
+      local s = source:filter(function(...) return select("#", ...) == 1 and ... ~= 2 end)
+        :map(function(...)
+          sizes[#sizes + 1] = select("#", ...)
+          return (...), nil, nil
+        end)
+      assert.equal(3, select("#", s:next()))
+      s:close()
+    end
+    assert.same({ 1, 1 }, sizes)
+    local function negate(v) return not v end
+    assert.same({ false, false }, stream.from { false, 1, false }:filter(negate):collect())
+    assert.same({ true, false }, stream.from { false, 1 }:map(negate):collect())
+    assert.has_error(function() stream.range(1, 3):map(function() end):filter(even):collect() end,
+      "the function of 'map' returned nil; an item must not be nil (return false or a table)")
   end)
 
   it("C8 functions may wait and get all values of an item", function()

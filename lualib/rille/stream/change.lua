@@ -10,7 +10,7 @@ local check_source = require("rille.stream.source").check
 local new_pool = require "rille.stream.pool"
 local stage = require "rille.stream.stage"
 
-local reject_nil = check.reject_nil
+local check_item = check.item
 
 local change = {}
 
@@ -31,8 +31,11 @@ function change.map(src, f, options)
     return stage.each(new_pool("map", source, f, options.n, options.ordered ~= false))
   end
   return stage.new("map", source, function(_, emit)
+    if source.single then
+      return function(v) return emit(f(v)) end
+    end
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       return emit(f(v, ...))
     end
   end)
@@ -48,7 +51,7 @@ function change.tap(src, f)
   check.callable(f, 2, "tap")
   return stage.new("tap", source, function(_, emit)
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       f(v, ...)
       return emit(v, ...)
     end
@@ -67,7 +70,7 @@ function change.enumerate(src, start)
   local i = check.count(start, 2, "enumerate") - 1
   return stage.new("enumerate", source, function(_, emit)
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       i = i + 1
       return emit(i, v, ...)
     end
@@ -87,7 +90,7 @@ function change.scan(src, f, init)
   local state = init
   return stage.new("scan", source, function(_, emit)
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       if state ~= nil then v = f(state, v, ...) end
       state = v
       return emit(v)
@@ -107,7 +110,7 @@ function change.chunks(src, n)
   local size = 0
   return stage.new("chunks", source, function(upstream, emit, finish, self)
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       if select("#", ...) > 0 then v = { v, ... } end
       local chunk = self.partial
       if not chunk then
@@ -143,7 +146,7 @@ function change.window(src, n, pace)
   local items, skip = {}, 0
   return stage.new("window", source, function(upstream, emit)
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       if skip > 0 then
         skip = skip - 1
         return upstream.pull()

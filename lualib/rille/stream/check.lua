@@ -172,9 +172,12 @@ function check.optional(src, v)
   return v
 end
 
---- Raises for an item that is nil, which would look like the end (R15).
+--- Raises for an item that is nil, which would look like the end (R15). Asked of what is not true: it may be
+--- false, which is an item.
 ---@param maker rille.Stream
-function check.reject_nil(maker)
+---@param v any the first value
+function check.item(maker, v)
+  if v ~= nil then return end
   local who = (maker.name == "map" or maker.name == "scan") and ("the function of '%s'"):format(maker.name)
     or "a function of the stream"
   error(who .. " returned nil; an item must not be nil (return false or a table)", 0)

@@ -10,7 +10,7 @@ local check_source = require("rille.stream.source").check
 local ending = require "rille.stream.ending"
 local stage = require "rille.stream.stage"
 
-local reject_nil, release = check.reject_nil, ending.release
+local check_item, release = check.item, ending.release
 
 local choose = {}
 
@@ -23,12 +23,18 @@ function choose.filter(src, pred)
   local source = check_source(src, 1, "filter")
   check.callable(pred, 2, "filter")
   return stage.new("filter", source, function(upstream, emit)
+    if source.single then
+      return function(v)
+        if pred(v) then return emit(v) end
+        return upstream.pull()
+      end
+    end
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       if pred(v, ...) then return emit(v, ...) end
       return upstream.pull()
     end
-  end)
+  end, source.single)
 end
 
 -- The stream of no items over a source that is never started.
@@ -53,7 +59,7 @@ function choose.take(src, n)
   local source = check_source(src, 1, "take")
   n = check.count(n, 2, "take", 0)
   if n == 0 then return stage.each(empty("take", source)) end
-  local taken = 0
+  local left = n
   return stage.new("take", source, function(_, emit, finish, self)
     -- an error of the source's cleanup comes after the item, which was there before
     local function last(...)
@@ -62,9 +68,10 @@ function choose.take(src, n)
       return emit(...)
     end
     return function(v, ...)
-      if v == nil then reject_nil(source) end
-      taken = taken + 1
-      if taken < n then return emit(v, ...) end
+      if not v then check_item(source, v) end
+      local rest = left - 1
+      left = rest
+      if rest > 0 then return emit(v, ...) end
       return last(v, ...)
     end, function()
       local deferred = self.deferred
@@ -86,7 +93,7 @@ function choose.drop(src, n)
   local dropped = 0
   return stage.new("drop", source, function(upstream, emit)
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       if dropped >= n then return emit(v, ...) end
       dropped = dropped + 1
       return upstream.pull()
@@ -106,7 +113,7 @@ function choose.take_while(src, pred, options)
   options = check.options(options, 3, "take_while", { inclusive = "boolean" })
   return stage.new("take_while", source, function(_, emit, finish)
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       if pred(v, ...) then return emit(v, ...) end
       release(source)
       if options.inclusive then return emit(v, ...) end
@@ -126,7 +133,7 @@ function choose.drop_while(src, pred)
   local dropping = true
   return stage.new("drop_while", source, function(upstream, emit)
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       if dropping then
         if pred(v, ...) then return upstream.pull() end
         dropping = false
@@ -149,7 +156,7 @@ function choose.distinct(src, key)
   local last, begun
   return stage.new("distinct", source, function(upstream, emit)
     return function(v, ...)
-      if v == nil then reject_nil(source) end
+      if not v then check_item(source, v) end
       local k = v
       if key then k = key(v, ...) end
       if begun and k == last then return upstream.pull() end

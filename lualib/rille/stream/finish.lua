@@ -12,7 +12,7 @@ local fault = require "rille.host.fault"
 local new_pool = require "rille.stream.pool"
 local pipeline = require "rille.stream.pipeline"
 
-local reject_nil = check.reject_nil
+local check_item = check.item
 
 local finish = {}
 
@@ -33,7 +33,7 @@ function finish.collect(src, max)
   if max ~= nil then max = check.count(max, 2, "collect", 1) end
   local list, n = {}, 0
   run(source, function(v, ...)
-    if v == nil then reject_nil(source) end
+    if not v then check_item(source, v) end
     if select("#", ...) > 0 then v = { v, ... } end
     if n == max then
       error(fault.new("ETOOBIG", ("collect: more than %d items"):format(max), { max = max }), 0)
@@ -63,7 +63,7 @@ function finish.each_do(src, f, options)
     return
   end
   run(source, function(v, ...)
-    if v == nil then reject_nil(source) end
+    if not v then check_item(source, v) end
     f(v, ...)
     return true
   end)
@@ -81,7 +81,7 @@ function finish.reduce(src, f, init)
   check.callable(f, 2, "reduce")
   local state, begun = init, init ~= nil
   run(source, function(v, ...)
-    if v == nil then reject_nil(source) end
+    if not v then check_item(source, v) end
     if begun then
       state = f(state, v, ...)
     else
@@ -100,7 +100,7 @@ function finish.count(src)
   local source = check_source(src, 1, "count")
   local n = 0
   run(source, function(v)
-    if v == nil then reject_nil(source) end
+    if not v then check_item(source, v) end
     n = n + 1
     return true
   end)
@@ -113,7 +113,7 @@ local function identity(v) return v end
 local function decide(source, pred, decisive)
   local decided = false
   run(source, function(v, ...)
-    if v == nil then reject_nil(source) end
+    if not v then check_item(source, v) end
     decided = not pred(v, ...) ~= decisive
     return not decided
   end)
@@ -173,7 +173,7 @@ end
 local function pick(source, default, goes_on)
   local item, values = default, nil
   run(source, function(v, ...)
-    if v == nil then reject_nil(source) end
+    if not v then check_item(source, v) end
     item, values = v, select("#", ...) > 0 and table.pack(v, ...) or nil
     return goes_on
   end)

@@ -78,7 +78,7 @@ local function flat(name, outer, f)
       end, self)
     end
     outer_pull = compile(outer, function(v, ...)
-      if v == nil then check.reject_nil(outer) end
+      if not v then check.item(outer, v) end
       inner = source.open_inner(name, f(v, ...))
       begin()
       return inner_pull()

@@ -16,7 +16,7 @@ local waitlist = require "rille.host.waitlist"
 ---@class rille.StreamLock
 ---@field holder rille.Stream|boolean the stream whose step is under way; true for a lock that was merged
 ---@field merged nil|rille.StreamLock the lock that took its place
----@field leaving nil|rille.StreamLeave another task closes the stream and waits for its step
+---@field leaving false|rille.StreamLeave another task closes the stream and waits for its step
 local Lock = {}
 
 ---@class rille.StreamLeave
@@ -31,7 +31,7 @@ local lock = {}
 
 ---@return rille.StreamLock
 function lock.new()
-  return setmetatable({ holder = false }, Lock)
+  return setmetatable({ holder = false, leaving = false }, Lock)
 end
 
 --- The lock of a stream, which may have been merged into another.
@@ -130,7 +130,7 @@ local function leave(own, err)
   leaving.task = task.current()
   if leaving.scope then take_back(leaving, err) end
   local _ <close> = setmetatable({}, { __close = function()
-    own.leaving = nil
+    own.leaving = false
     leaving.waitlist:wake_all()
   end })
   if not ending.OPEN[self.state] then return end

@@ -105,7 +105,7 @@ local function first_or_last_step(self)
   if not check_step(self, 2) then return nil end
   local own = lock_of(self)
   self.pull = compile(self, function(v, ...)
-    if v == nil then check.reject_nil(self) end
+    if not v then check.item(self, v) end
     own.holder = false
     return v, ...
   end, function()

@@ -44,7 +44,7 @@ local function count(a, b, pace)
   if b == nil then return -1 end
   if math.type(a) == "integer" and math.type(pace) == "integer" then return integer_count(a, b, pace) end
   local n = (b - a) / pace
-  return n >= 0 and (n < math.huge and math.floor(n) + 1 or -1) or 0
+  return n >= 0 and (n < 0x1p62 and math.floor(n) + 1 or -1) or 0
 end
 
 --- The numbers a, a + step, ... up to b, as in a numeric `for`; without b, without end.
@@ -61,19 +61,26 @@ return function(a, b, pace, seconds)
   if pace == 0 then error("bad argument #3 to 'range' (step is zero)", 2) end
   if seconds ~= nil then check.seconds(seconds, 4, "range") end
   local self = stage.root("range")
+  self.single = true
   local n, k = count(a, b, pace), 0
-  function self.closer() n = k end
+  local stop = 0 -- of the numbers up to the loop's next turn, or to the end
+  function self.closer() n, stop = k, k end
   function self.produce(emit, finish)
-    return function()
+    local function pull()
       local i = k
+      if i < stop then
+        k = i + 1
+        return emit(a + i * pace)
+      end
       if i == n then
         close_root(self)
         return finish()
       end
-      k = i + 1
-      if k % TURN == 0 then turn() end
-      return emit(a + i * pace)
+      if i > 0 then turn() end
+      stop = math.ult(n - k, TURN) and n or k + TURN
+      return pull()
     end
+    return pull
   end
   if seconds then return spaceout(self, seconds) end
   return stage.each(self)

@@ -14,6 +14,7 @@ local lock = require "rille.stream.lock"
 ---@field private base rille.Stream the root under it, itself for a root
 ---@field private make nil|rille.StageMaker of a stage
 ---@field private produce nil|fun(emit: function, finish: function): function of a root
+---@field private single boolean|nil no item has more than one value, and none is nil
 ---@field private lock rille.StreamLock of the root, or one that was merged since
 ---@field private pull nil|fun(): ... one step, put together; only while the stream is suspended
 ---@field private pending rille.PendingStep|nil a step that may outlive the call that asked for it
@@ -51,10 +52,11 @@ end
 ---@param name string
 ---@param source rille.Stream
 ---@param make rille.StageMaker
+---@param single? boolean no item has more than one value, and none is nil
 ---@return rille.Stream<any>
-function stage.new(name, source, make)
+function stage.new(name, source, make, single)
   return stage.each(setmetatable({ name = name, state = "created", source = source, base = source.base,
-    lock = source.lock, make = make }, Stream))
+    lock = source.lock, make = make, single = single }, Stream))
 end
 
 --- The four values of a loop over what was just made.

@@ -79,7 +79,7 @@ function time.spaceout(src, seconds)
   local due = -math.huge
   return stage.new("spaceout", source, function(_, emit)
     return function(v, ...)
-      if v == nil then check.reject_nil(source) end
+      if not v then check.item(source, v) end
       local left = due - timer.now()
       if left > 0 then timer.sleep(left) end
       due = timer.now() + seconds
