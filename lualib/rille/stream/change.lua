@@ -30,7 +30,11 @@ function change.map(src, f, options)
   if options.n and options.n > 1 then
     return stage.each(new_pool("map", source, f, options.n, options.ordered ~= false))
   end
-  return stage.new("map", source, function(_, emit)
+  return stage.new("map", source, function(upstream, emit)
+    if source.applies and not source.pending then
+      upstream.apply = f
+      return emit
+    end
     if source.single then
       return function(v) return emit(f(v)) end
     end

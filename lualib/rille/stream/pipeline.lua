@@ -62,7 +62,7 @@ function pipeline.compile(self, emit, finish, taker)
     local loss = ending.loss(root.loop, root.failure)
     if loss then error(loss, 0) end
     return finish()
-  end)
+  end, upstream.apply)
   for i = #waiting, 1, -1 do
     pull = after_pending(waiting[i][1], waiting[i][2], waiting[i][3], pull)
   end

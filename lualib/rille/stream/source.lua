@@ -93,10 +93,10 @@ local EMPTY = {}
 
 local function from_list(list)
   local self = stage.root("from")
-  self.single = true
+  self.single, self.applies = true, true
   local at = 0
   function self.closer() list = EMPTY end
-  function self.produce(emit, finish)
+  function self.produce(emit, finish, apply)
     return function()
       local v = list[at + 1]
       if v == nil then
@@ -105,6 +105,7 @@ local function from_list(list)
       end
       at = at + 1
       if at % TURN == 0 then turn() end
+      if apply then return emit(apply(v)) end
       return emit(v)
     end
   end
