@@ -15,36 +15,29 @@ local waitlist = require "rille.host.waitlist"
 ---@field private nursery rille.Nursery
 ---@field private source rille.Stream
 ---@field private f function
----@field private n integer
 ---@field private ordered boolean
 ---@field private started integer items pulled
+---@field private room number items that may be pulled besides; NONE once nothing more is to be
 ---@field private finished integer results, as completed (unordered only)
 ---@field private delivered integer results taken by the consumer
 ---@field private results table<integer, any> first values, by the place in the output
 ---@field private more table<integer, table> all values of a result that has several
 ---@field private idle rille.Waitlist workers wait here while the consumer takes a result
----@field private pulling boolean a worker pulls, or is on its way to
----@field private granted boolean the right to pull is there for whichever worker looks first
+---@field private pulling boolean a worker pulls
+---@field private coming boolean a worker was woken or made to pull, and has not looked yet
 ---@field private parked boolean the consumer waits for a result
 ---@field private ended boolean the source has ended
 
--- Another item may be pulled now. What is mostly so is asked first: each item asks some times.
-local function has_room(pool)
-  return pool.started - pool.delivered < pool.n and not (pool.pulling or pool.ended)
-    and pool.nursery:is_open()
-end
+local NONE <const> = -math.huge -- stays what it is when results are taken
 
 local work
 
--- Lets one worker pull if there is room: an idle one, or a new one.
+-- Sees to it that somebody pulls if there is room: who works on an item looks itself before it rests, so one
+-- that comes is enough.
 local function staff(pool)
-  if not has_room(pool) then return end
-  pool.pulling = true
-  if pool.idle:wake() > 0 then
-    pool.granted = true
-    return
-  end
-  pool.nursery:spawn(work, pool)
+  if pool.room <= 0 or pool.pulling or pool.coming then return end
+  pool.coming = true
+  if pool.idle:wake() == 0 then pool.nursery:spawn(work, pool) end
 end
 
 -- Keeps the values of a result at its place, and tells the consumer.
@@ -64,14 +57,14 @@ end
 -- Has pulled v, ...: the next worker may pull, this one works.
 local function run(pool, v, ...)
   pool.pulling = false
-  if not pool.nursery:is_open() then return end
+  if pool.room == NONE then return end
   if v == nil then
-    pool.ended = true
+    pool.ended, pool.room = true, NONE
     pool.nursery:wake()
     return
   end
   local index = pool.started + 1
-  pool.started = index
+  pool.started, pool.room = index, pool.room - 1
   staff(pool)
   put(pool, index, pool.f(v, ...))
 end
@@ -79,36 +72,34 @@ end
 -- True once the worker is to pull again, false if it is to end. Idle workers end together, when the
 -- consumer is elsewhere: nobody would ever come to wake them if the stream was dropped.
 local function may_pull(pool)
-  while pool.nursery:is_open() do
-    if pool.granted then
-      pool.granted = false
-      return true
-    elseif has_room(pool) then
+  while pool.room ~= NONE do
+    if pool.room > 0 and not pool.pulling then
       pool.pulling = true
       return true
-    elseif pool.ended or not pool.parked then
-      break
     end
+    if not pool.parked then break end
     pool.idle:wait()
+    pool.coming = false
   end
   pool.idle:wake_all()
   return false
 end
 
 function work(pool)
-  repeat run(pool, step(pool.source)) until not may_pull(pool)
+  pool.coming = false
+  while may_pull(pool) do run(pool, step(pool.source)) end
 end
 
 -- Takes the next result, which is there.
 local function take(pool)
   local index = pool.delivered + 1
   local v, values = pool.results[index], pool.more[index]
-  pool.results[index], pool.more[index] = nil, nil
-  pool.delivered = index
+  pool.results[index] = nil
+  pool.delivered, pool.room = index, pool.room + 1
   staff(pool)
-  if not pool.granted then pool.idle:wake() end -- it sees whether the consumer comes back
-  if values then return table.unpack(values, 1, values.n) end
-  return v
+  if not values then return v end
+  pool.more[index] = nil
+  return table.unpack(values, 1, values.n)
 end
 
 -- The values of the next result, or nil at the end. Waits for it.
@@ -116,10 +107,8 @@ local function next_result(pool)
   while pool.results[pool.delivered + 1] == nil do
     pool.nursery:check()
     if pool.ended and pool.started == pool.delivered then return nil end
-    if has_room(pool) then
-      pool.nursery:check_wait()
-      staff(pool)
-    end
+    pool.nursery:check_wait()
+    staff(pool)
     pool.parked = true
     pool.nursery:wait()
     pool.parked = false
@@ -136,11 +125,14 @@ end
 ---@return rille.Stream<any>
 return function(name, source, f, n, ordered)
   local pool = {
-    nursery = nursery.new(name, { source }), source = source, f = f, n = n, ordered = ordered,
-    started = 0, finished = 0, delivered = 0, results = {}, more = {},
+    nursery = nursery.new(name, { source }), source = source, f = f, ordered = ordered,
+    started = 0, room = n, finished = 0, delivered = 0, results = {}, more = {},
     idle = waitlist.new("its stream's consumer"),
-    pulling = false, granted = false, parked = false, ended = false,
+    pulling = false, coming = false, parked = false, ended = false,
   }
-  pool.nursery.on_stop = function() pool.idle:wake_all() end
+  pool.nursery.on_stop = function()
+    pool.room = NONE
+    pool.idle:wake_all()
+  end
   return nursery.root(pool.nursery, staff, next_result, pool)
 end
