@@ -279,12 +279,13 @@ static int l_safe_url(lua_State *L) {
   return 1;
 }
 
-/* has_to_be_encoded(url) -> true if it has a space or what is not ASCII. Each request asks: a pattern would
- * take a twentieth of all that is done here for it. */
+/* has_to_be_encoded(url) -> true if it has a space or what is not ASCII; nil if it is no string. Each request
+ * asks: a pattern would take a twentieth of all that is done here for it. */
 static int l_has_to_be_encoded(lua_State *L) {
-  size_t length;
-  const char *url = luaL_checklstring(L, 1, &length);
-  size_t i = 0;
+  size_t length, i = 0;
+  if (lua_type(L, 1) != LUA_TSTRING)
+    return 0;
+  const char *url = lua_tolstring(L, 1, &length);
   while (i < length && url[i] != ' ' && (unsigned char)url[i] < 0x80)
     i++;
   lua_pushboolean(L, i < length);

@@ -411,9 +411,14 @@ static int l_text(lua_State *L) {
   return 1;
 }
 
-/* res:json_at([pointer]) -> as rille_json_at; rille.http makes res:json(pointer) of it */
+/* res:json_at([pointer]) -> as rille_json_at; or nil and "self". rille.http makes res:json(pointer) of it */
 static int l_json_at(lua_State *L) {
-  const struct response *r = luaL_checkudata(L, 1, RESPONSE);
+  const struct response *r = luaL_testudata(L, 1, RESPONSE);
+  if (r == NULL) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "self");
+    return 2;
+  }
   return rille_json_at(L, r->body, r->body_length, true, 2);
 }
 

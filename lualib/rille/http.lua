@@ -182,8 +182,9 @@ local function send(client, method, url, options, streamed)
   url = http_request.url(client, url)
   if options ~= nil then
     http_options.check_request(options)
-  elseif client.is_plain then
-    return perform(client, method, url, client.headers, nil, client.defaults, streamed)
+  elseif client.is_plain then -- most requests
+    if streamed then return perform(client, method, url, client.headers, nil, client.defaults, true) end
+    return client.pools.own:request(method, url, client.headers, nil, client.defaults)
   end
   options = options or NO_OPTIONS
   local request = http_request.make(client, method, url, options)
@@ -399,12 +400,12 @@ Response.json_at = nil
 ---@param pointer? string "/name", "/a/0/b" ...
 ---@return any
 function Response:json(pointer)
-  check_response(self, "json")
   if pointer ~= nil and type(pointer) ~= "string" then
     misuse("bad argument #1 to 'json' (string expected, got %s)", type(pointer))
   end
   local found, trouble, reason = json_at(self, pointer)
   if not trouble then return found end
+  check_response(self, "json")
   if trouble == "pointer" then misuse("bad argument #1 to 'json' (not a JSON pointer such as '/name')") end
   local find = pointer and find_otherwise or read_by_cjson
   local text = self:bytes()

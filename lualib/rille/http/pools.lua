@@ -17,10 +17,12 @@ local DEFAULT <const> = "1.1"
 function http_pools.new(options)
   local version = options.http_version or DEFAULT
   local per_host = options.max_per_host
+  local own = host.pool(options.max_connections, per_host, options.cookies, version)
   return {
     version = version,
     limits = { options.max_connections or 0, per_host or 0 },
-    [version] = host.pool(options.max_connections, per_host, options.cookies, version),
+    own = own, -- that of requests which ask for no version
+    [version] = own,
   }
 end
 
@@ -31,8 +33,8 @@ end
 function http_pools.of(pools, version)
   local pool = pools[version or pools.version]
   if pool then return pool end
-  if pools.closed then return pools[pools.version] end
-  pool = host.pool(pools.limits[1], pools.limits[2], pools[pools.version], version)
+  if pools.closed then return pools.own end
+  pool = host.pool(pools.limits[1], pools.limits[2], pools.own, version)
   pools[version] = pool
   return pool
 end

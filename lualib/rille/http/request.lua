@@ -174,7 +174,7 @@ local function make_upload(body, options, headers)
 end
 
 local function join_url(base, url)
-  if not base or url:find("^%a[%w+.-]*://") then return url end
+  if url:find("^%a[%w+.-]*://") then return url end
   if url == "" then return base end
   if url:find("^[?#]") then return base .. url end
   return (base:gsub("/$", "")) .. "/" .. (url:gsub("^/", ""))
@@ -208,18 +208,21 @@ function http_request.listed(given) return ordered(given, "headers") end
 ---@return string
 function http_request.query(query) return encode_fields(query, "query") end
 
+local function refuse_url(url)
+  local is_module = url == package.loaded["rille.http"]
+  misuse("bad URL (string expected, got %s%s)", type(url),
+    is_module and "; the functions of rille.http are called with '.'" or "")
+end
+
 --- An absolute URL of one that may be relative to the client's.
 ---@param client rille.http.Client
 ---@param url string
 ---@return string
 function http_request.url(client, url)
-  if type(url) ~= "string" then
-    local is_module = url == package.loaded["rille.http"]
-    misuse("bad URL (string expected, got %s%s)", type(url),
-      is_module and "; the functions of rille.http are called with '.'" or "")
-  end
-  url = join_url(client.base, url)
-  return has_to_be_encoded(url) and encode_url(url) or url
+  if client.base and type(url) == "string" then url = join_url(client.base, url) end
+  local must = has_to_be_encoded(url)
+  if must == nil then refuse_url(url) end
+  return must and encode_url(url) or url
 end
 
 --- The request of one call.
