@@ -5,10 +5,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "transfer_cookie.h"
 #include "transfer_http2.h"
 #include "transfer_receive.h"
+
+#define AGENT "rille/" RILLE_VERSION
 
 /* As large as a head may be: over HTTP/2, parts of one that does not fit would be mixed up. A large body
  * comes in fewer system calls. */
@@ -37,8 +40,7 @@ bool rille_options_base(struct rille_transfer *t) {
          curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_USERAGENT, "rille/" RILLE_VERSION) == CURLE_OK;
+         curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK;
 }
 
 static bool has_body(const struct rille_transfer_request *r) { return r->body != NULL || r->send != NULL; }
@@ -55,12 +57,11 @@ static enum rille_transfer_shape shape_of(const struct rille_transfer_request *r
 static CURLcode set_shape(struct rille_transfer *t, const struct rille_transfer_request *r) {
   t->shape = shape_of(r);
   bool named = t->shape == RILLE_SHAPE_OTHER || t->shape == RILLE_SHAPE_OTHER_BODY;
-  CURLoption option = CURLOPT_HTTPGET;
+  CURLcode code = CURLE_OK; /* a new handle is for GET */
   if (t->shape == RILLE_SHAPE_HEAD)
-    option = CURLOPT_NOBODY;
+    code = curl_easy_setopt(t->easy, CURLOPT_NOBODY, 1L);
   else if (has_body(r))
-    option = CURLOPT_POST;
-  CURLcode code = curl_easy_setopt(t->easy, option, 1L);
+    code = curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
   if (code == CURLE_OK && named)
     code = curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, r->method);
   if (code == CURLE_OK && named)
@@ -125,6 +126,20 @@ static bool link_lines(struct rille_transfer *t) {
   return true;
 }
 
+/* Who asks. A line of the list costs libcurl half of what the option does, which goes to proxies, too, that
+ * are asked for a tunnel. */
+static CURLcode set_agent(struct rille_transfer *t, const struct rille_transfer_request *r) {
+  const char *agent = r->access.user_agent;
+  if (strncasecmp(r->url, "https:", 6) == 0)
+    return curl_easy_setopt(t->easy, CURLOPT_USERAGENT, agent != NULL ? agent : AGENT);
+  bool ok = true;
+  if (!t->own_agent && agent == NULL)
+    ok = add_line(t, "User-Agent: " AGENT);
+  else if (!t->own_agent && agent[0] != '\0')
+    ok = rille_transfer_header(t, "User-Agent", sizeof "User-Agent" - 1, agent, strlen(agent));
+  return ok ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+}
+
 /* The header list. "Name:" keeps libcurl from adding a header of its own. */
 static CURLcode set_headers(struct rille_transfer *t, const struct rille_transfer_request *r) {
   bool ask = r->decompress && !t->own_accept;
@@ -156,6 +171,8 @@ CURLcode rille_options_set(struct rille_transfer *t, const struct rille_transfer
   if (code == CURLE_OK)
     code = set_shape(t, r);
   if (code == CURLE_OK)
+    code = set_agent(t, r);
+  if (code == CURLE_OK)
     code = set_headers(t, r);
   return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_URL, r->url);
 }
@@ -168,6 +185,7 @@ bool rille_transfer_header(struct rille_transfer *t, const char *name, size_t na
     t->type_node = (int32_t)t->node_count;
   t->own_expect = t->own_expect || rille_receive_is_word(name, name_length, "expect");
   t->own_accept = t->own_accept || rille_receive_is_word(name, name_length, "accept-encoding");
+  t->own_agent = t->own_agent || rille_receive_is_word(name, name_length, "user-agent");
   t->node_count++;
   struct rille_buffer *b = &t->lines;
   if (!rille_buffer_append(b, name, name_length))

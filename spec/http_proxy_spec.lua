@@ -7,6 +7,7 @@ local nginx = require "spec.helper.nginx"
 local perl_server = require "spec.helper.perl_server"
 local process = require "spec.helper.process"
 local proxy = require "spec.helper.proxy"
+local scripted = require "spec.helper.scripted"
 
 local failure, has = expect.caught, expect.has
 
@@ -332,6 +333,17 @@ describe("rille.http through a proxy at fault", function()
       assert.equal("connect", phase(url, { connect = 0.05, total = 5 }))
     end
     assert.equal("idle", phase("http://x.invalid/stall", { idle = 0.05 }))
+  end)
+
+  it("says who asks for a tunnel", function()
+    for agent, options in pairs { ["rille/"] = {}, ["me/1"] = { user_agent = "me/1" } } do
+      local refusing <close>, address = scripted.start("HTTP/1.1 403 Forbidden\\r\\n\\r\\n")
+      options.proxy = "http://" .. address
+      failure(http.get, "https://x.invalid/", options)
+      local head = scripted.got(refusing)[1]
+      has(head, "CONNECT x.invalid:443")
+      has(head, "User-Agent: " .. agent)
+    end
   end)
 
   it("gives up a tunnel that is being made when its task is cancelled", function()
