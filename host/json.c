@@ -1,5 +1,6 @@
 /* json.c -- JSON texts, whole or at a JSON pointer, as Lua values. The model is told in json.h.
- * Owner:  the registry keeps one reader, at the address of `spare`.
+ * Owner:  the registry keeps one reader, at the address of `spare`. It is busy while it reads: what is read
+ *         meanwhile, by a finaliser, or after an error has left it so, gets another, which takes its place.
  * Errors: Lua may raise at each push: nothing is held but by userdata on the stack. */
 #include "json.h"
 
@@ -13,7 +14,9 @@
 enum { KEEPER = 1 }; /* user value of a reader: the table that keeps its strings */
 
 struct reader {
-  struct rille_json *json;
+  struct rille_json *json; /* NULL between two texts if it had grown large */
+  bool busy;
+  bool kept; /* was put into the registry */
   struct rille_json_strings strings;
 };
 
@@ -21,35 +24,42 @@ static const char spare = 0;
 
 /* --- readers --- */
 
-/* Pushes a reader: the one that is kept, or a new one. */
-static struct reader *take_reader(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &spare) == LUA_TUSERDATA) {
-    lua_pushboolean(L, false);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &spare);
-    return lua_touserdata(L, -1);
-  }
-  lua_pop(L, 1);
-  struct reader *r = lua_newuserdatauv(L, sizeof(struct reader), KEEPER);
-  *r = (struct reader){0};
+static struct reader *new_reader(lua_State *L) {
+  struct reader *r = lua_newuserdatauv(L, sizeof *r, KEEPER);
+  *r = (struct reader){.json = NULL};
   luaL_setmetatable(L, READER);
   rille_json_push_keeper(L);
   lua_setiuservalue(L, -2, KEEPER);
-  r->json = rille_json_new();
-  if (r->json == NULL)
-    luaL_error(L, "not enough memory");
   return r;
 }
 
-/* Keeps the reader at an index, unless it is large. */
+/* Pushes a reader: the one that is kept, or a new one. */
+static struct reader *take_reader(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &spare);
+  struct reader *r = lua_touserdata(L, -1); /* NULL if it is nil */
+  if (r == NULL || r->busy) {
+    lua_pop(L, 1);
+    r = new_reader(L);
+  }
+  if (r->json == NULL && (r->json = rille_json_new()) == NULL)
+    luaL_error(L, "not enough memory");
+  r->busy = true;
+  return r;
+}
+
+/* Keeps the reader at an index; not a parser that has grown large. */
 static void give_reader(lua_State *L, int index) {
   struct reader *r = lua_touserdata(L, index);
+  r->busy = false;
   if (rille_json_is_large(r->json)) {
     rille_json_free(r->json);
     r->json = NULL;
-    return;
   }
+  if (r->kept)
+    return;
   lua_pushvalue(L, index);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &spare);
+  r->kept = true;
 }
 
 static int l_gc(lua_State *L) {

@@ -42,6 +42,8 @@ Nursery.__index = Nursery
 ---@field failure table|nil { error }
 local Worker = {}
 
+local running = coroutine.running
+
 local nursery = {}
 
 local WEAK = { __mode = "v" }
@@ -351,7 +353,7 @@ function nursery.root(self, begin, take, state)
     end
     return function()
       if not root.closer then return finish() end
-      self.consumer[1] = coroutine.running()
+      self.consumer[1] = running()
       if not begun then
         self:check_wait()
         begun = true
