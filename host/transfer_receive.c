@@ -158,10 +158,9 @@ static bool end_head(struct rille_transfer *t) {
   return await_body(t, !bare && t->length > 0 ? (uint64_t)t->length : 0);
 }
 
-/* The value of a header line if it has this name, else NULL; *length is that of the line, then of
+/* The value of a header line if it has this name, of n bytes, else NULL; *length is that of the line, then of
  * the value without the space around it. */
-static const char *value_of(const char *line, size_t *length, const char *name) {
-  size_t n = strlen(name);
+static const char *value_of(const char *line, size_t *length, const char *name, size_t n) {
   if (*length <= n || line[n] != ':' || strncasecmp(line, name, n) != 0)
     return NULL;
   const char *from = line + n + 1;
@@ -173,6 +172,8 @@ static const char *value_of(const char *line, size_t *length, const char *name) 
   *length = (size_t)(to - from);
   return from;
 }
+
+#define VALUE_OF(line, length, name) value_of(line, length, name, sizeof(name) - 1)
 
 bool rille_receive_is_word(const char *value, size_t length, const char *word) {
   return length == strlen(word) && strncasecmp(value, word, length) == 0;
@@ -197,17 +198,17 @@ static bool read_length(struct rille_transfer *t, const char *value, size_t leng
 static bool read_header(struct rille_transfer *t, const char *line, size_t length) {
   size_t n = length;
   const char *value;
-  if ((value = value_of(line, &n, "content-length")) != NULL)
+  if ((value = VALUE_OF(line, &n, "content-length")) != NULL)
     return read_length(t, value, n);
-  if ((value = value_of(line, &n, "content-encoding")) != NULL) {
+  if ((value = VALUE_OF(line, &n, "content-encoding")) != NULL) {
     rille_codings_add(&t->codings, value, n);
-  } else if ((value = value_of(line, &n, "transfer-encoding")) != NULL) {
+  } else if ((value = VALUE_OF(line, &n, "transfer-encoding")) != NULL) {
     t->chunked = rille_receive_is_word(value, n, "chunked");
     if (!t->chunked && !rille_receive_is_word(value, n, "identity"))
       return fault(t, RILLE_END_FRAMING);
-  } else if ((value = value_of(line, &n, "connection")) != NULL) {
+  } else if ((value = VALUE_OF(line, &n, "connection")) != NULL) {
     t->closing = rille_receive_is_word(value, n, "close");
-  } else if ((value = value_of(line, &n, "location")) != NULL) {
+  } else if ((value = VALUE_OF(line, &n, "location")) != NULL) {
     if (t->location_length == 0) { /* libcurl takes the first that is not empty */
       t->location_at = t->head.length - length + (size_t)(value - line);
       t->location_length = n;
@@ -222,7 +223,7 @@ static bool is_of_interest(char first) {
 }
 
 static bool head_line(struct rille_transfer *t, const char *line, size_t length) {
-  bool status = length > 5 && strncmp(line, "HTTP/", 5) == 0;
+  bool status = length > 5 && memcmp(line, "HTTP/", 5) == 0;
   if (status && !begin_head(t, line, length))
     return false;
   t->head_total += length;
