@@ -7,6 +7,7 @@
 #include "fault.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <uv.h>
@@ -232,10 +233,34 @@ static void push_suppressed(lua_State *L, int suppressed) {
   lua_concat(L, 2);
 }
 
+/* The story on top, of the error at `index`, is long: its last line counts what it does not tell. Pops it. */
+static void count_suppressed(lua_State *L, int index) {
+  size_t length;
+  const char *story = lua_tolstring(L, -1, &length);
+  const char *line = memrchr(story, '\n', length);
+  int count = 0, end = 0;
+  bool counts = line != NULL && sscanf(line, "\nsuppressed: %d more%n", &count, &end) == 1;
+  if (!counts || line + end != story + length) {
+    count = 0;
+    line = story + length;
+  }
+  lua_pushlstring(L, story, (size_t)(line - story));
+  lua_pushfstring(L, "\nsuppressed: %d more", count + 1);
+  lua_concat(L, 2);
+  lua_replace(L, -2);
+  keep_story(L, index);
+}
+
 void rille_fault_suppress(lua_State *L, int index, int suppressed) {
   index = lua_absindex(L, index);
   suppressed = lua_absindex(L, suppressed);
   list_suppressed(L, index, suppressed);
+  rille_fault_push_story(L, index);
+  if (lua_rawlen(L, -1) > STORY_LIMIT) {
+    count_suppressed(L, index);
+    return;
+  }
+  lua_pop(L, 1);
   push_suppressed(L, suppressed);
   end_story(L, index);
 }

@@ -35,7 +35,7 @@ void rille_fault_add(lua_State *L, int index);
 bool rille_fault_has_story(lua_State *L, int index);
 
 /* Attaches to the error at `index` one that must not replace it (R37, R40): in its field `suppressed`,
- * if it is an error object, and in its story. */
+ * if it is an error object, and in its story. A story that has grown long only counts further ones. */
 void rille_fault_suppress(lua_State *L, int index, int suppressed);
 
 /* The error at `index` is raised under a base call and unwinds it. What unwound it before, if it was another

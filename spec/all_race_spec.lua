@@ -161,6 +161,24 @@ describe("rille.all", function()
     assert.same({ "cleanup failed" }, first.suppressed)
   end)
 
+  it("R40 many errors that come with the first are told, then counted; its list has them all", function()
+    local first, fns = fault.new("EFIRST", "first"), {}
+    for i = 1, 2000 do
+      fns[i] = function()
+        rille.sleep(0)
+        error(i == 1 and first or ("fault %05d"):format(i), 0)
+      end
+    end
+    same_object(first, caught(rille.all, fns))
+    assert.equal(1999, #first.suppressed)
+    assert.equal("fault 02000", first.suppressed[1999])
+    local story = rille.traceback(first)
+    local _, told = story:gsub("\nsuppressed: fault %d%d%d%d%d%f[\n\0]", "")
+    assert.is_true(told > 100)
+    assert.is_true(#story < 20000)
+    assert.equal(1999 - told, tonumber(story:match("\nsuppressed: (%d+) more$")))
+  end)
+
   it("R61 cancelled from outside: all are cleaned up, those that wait for a place never start", function()
     local log = {}
     local task = rille.spawn(rille.all, { sleeper(log, "a"), sleeper(log, "b"),
