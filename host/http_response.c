@@ -29,8 +29,8 @@ struct response {
   double lookup, connect, tls, first, redirect, total; /* seconds since the start */
   size_t head_length;
   size_t body_length;
-  const char *body; /* a blob's bytes, or behind the head; RILLE_JSON_PADDING bytes follow */
-  char data[];      /* the head, and a small body */
+  const struct rille_buffer *blob; /* with a large body, else NULL */
+  char data[];                     /* the head; and a small body, and RILLE_JSON_PADDING bytes */
 };
 
 /* --- URLs --- */
@@ -98,14 +98,19 @@ static struct response *push_empty(lua_State *L, size_t head_length, size_t body
   struct response *r = lua_newuserdatauv(L, sizeof(struct response) + size, is_large ? BODY : HEADER_LIST);
   r->head_length = head_length;
   r->body_length = body_length;
-  r->body = r->data + head_length;
+  r->blob = NULL;
   return r;
+}
+
+/* RILLE_JSON_PADDING bytes follow. */
+static const char *body_of(const struct response *r) {
+  return r->blob != NULL ? r->blob->data : r->data + r->head_length;
 }
 
 /* Gives the response on top the body of t. */
 static void take_body(lua_State *L, struct response *r, struct rille_transfer *t) {
   if (r->body_length >= LARGE) {
-    r->body = rille_blob_push(L, &t->body);
+    r->blob = rille_blob_push(L, &t->body, -1);
     lua_setiuservalue(L, -2, BODY);
     return;
   }
@@ -407,7 +412,7 @@ static int l_index(lua_State *L) {
 /* res:text(), res:bytes() -> the body */
 static int l_text(lua_State *L) {
   const struct response *r = luaL_checkudata(L, 1, RESPONSE);
-  lua_pushlstring(L, r->body, r->body_length);
+  lua_pushlstring(L, body_of(r), r->body_length);
   return 1;
 }
 
@@ -419,7 +424,7 @@ static int l_json_at(lua_State *L) {
     lua_pushliteral(L, "self");
     return 2;
   }
-  return rille_json_at(L, r->body, r->body_length, true, 2);
+  return rille_json_at(L, body_of(r), r->body_length, true, 2);
 }
 
 static int l_tostring(lua_State *L) {

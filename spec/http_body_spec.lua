@@ -1,6 +1,7 @@
 -- Bodies that are kept whole: of every size they are what was sent, and the collector lets go of them.
 local http = require "rille.http"
 local json = require "rille.json"
+local process = require "spec.helper.process"
 
 local STRESSED = os.getenv("RILLE_SPEC_GC") == "stress"
 
@@ -51,17 +52,43 @@ describe("a body", function()
     assert.equal("pikachu", kept[13]:json("/name"))
   end)
 
+  local function resident()
+    local file <close> = assert(io.open("/proc/self/statm"))
+    return 4096 * tonumber(file:read("a"):match("^%d+ (%d+)"))
+  end
+
   it("is let go by a collector that sees large bodies although Lua has not allocated them", function()
     if STRESSED then return end -- a sanitizer keeps what is freed
-    local function resident()
-      local file <close> = assert(io.open("/proc/self/statm"))
-      return 4096 * tonumber(file:read("a"):match("^%d+ (%d+)"))
-    end
     local answer = { body = ("x"):rep(1000000) }
     local there <close> = http.serve({ host = "127.0.0.1", port = 0 }, function() return answer end)
     local before = resident()
     for _ = 1, 150 do assert.equal(200, client:get(there.url).status) end
     assert.is_true(resident() - before < 75000000)
+  end)
+
+  it("is there for a finaliser that is older, and for one that keeps its response", function()
+    local seen, kept
+    local function finish(self) seen, kept = self.res:text(), self.res end
+    local function drop()
+      local holder = setmetatable({}, { __gc = finish })
+      holder.res = client:get("/?size=200000")
+    end
+    drop()
+    collectgarbage()
+    collectgarbage()
+    assert.is_true(seen == text_of(200000))
+    assert.equal("pikachu", kept:json("/name"))
+    assert.is_true(kept:text() == seen)
+  end)
+
+  it("is there for a finaliser that runs when the program ends", function()
+    local script = [[
+      local http = require "rille.http"
+      holder = setmetatable({}, { __gc = function(h) print(h.res:text() == text) end })
+      holder.res = http.get("%s/?size=200000")
+      text = holder.res:text()]]
+    local done = process.run { process.rille, "-e", script:format(server.url) }
+    assert.same({ "true\n", "" }, { done.stdout, done.stderr })
   end)
 
   it("is not collected while the script has stopped the collector", function()
