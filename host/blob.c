@@ -45,6 +45,15 @@ static int l_gc(lua_State *L) {
   return 0;
 }
 
+/* By generations it would not look at what has become old before Lua's own memory has doubled: to change to
+ * that mode collects all. */
+static void collect(lua_State *L, lua_Integer bytes) {
+  if (lua_gc(L, LUA_GCINC, 0, 0, 0) == LUA_GCGEN)
+    lua_gc(L, LUA_GCGEN, 0, 0);
+  else
+    lua_gc(L, LUA_GCSTEP, (int)(bytes < INT_MAX ? bytes / 1024 : INT_MAX / 1024));
+}
+
 /* One that is stopped, or at work, is left alone. */
 static void tell_collector(lua_State *L, size_t bytes) {
   (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &untold);
@@ -54,7 +63,7 @@ static void tell_collector(lua_State *L, size_t bytes) {
   lua_pushinteger(L, is_due ? 0 : sum);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &untold);
   if (is_due && lua_gc(L, LUA_GCISRUNNING) == 1)
-    lua_gc(L, LUA_GCSTEP, (int)(sum < INT_MAX ? sum / 1024 : INT_MAX / 1024));
+    collect(L, sum);
 }
 
 const struct rille_buffer *rille_blob_push(lua_State *L, struct rille_buffer *b, int owner) {

@@ -66,6 +66,19 @@ describe("a body", function()
     assert.is_true(resident() - before < 75000000)
   end)
 
+  it("is let go by a collector that works by generations, although it had become old", function()
+    if STRESSED then return end
+    local answer = { body = ("x"):rep(1000000) }
+    local there <close> = http.serve({ host = "127.0.0.1", port = 0 }, function() return answer end)
+    local mode = collectgarbage("generational")
+    local _ <close> = setmetatable({}, { __close = function() collectgarbage(mode) end })
+    local before, kept = resident(), {}
+    for i = 0, 199 do kept[i % 25] = client:get(there.url) end
+    assert.is_true(resident() - before < 120000000)
+    assert.equal(1000000, #kept[0]:text())
+    assert.equal("generational", collectgarbage("generational"))
+  end)
+
   it("is there for a finaliser that is older, and for one that keeps its response", function()
     local seen, kept
     local function finish(self) seen, kept = self.res:text(), self.res end
