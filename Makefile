@@ -46,11 +46,11 @@ MACHINE := $(shell uname -m)
 JUMP     = $(if $(SANITISE),,$(if $(filter x86_64,$(MACHINE)),\
              $(patsubst %,-Wl$(COMMA)--wrap=%,_setjmp longjmp _longjmp __longjmp_chk)))
 COMMA    = ,
-# For Lua's small blocks (host/memory.c); it comes after libc, so that malloc remains libc's.
-MALLOC   = $(if $(SANITISE),,-Wl,--no-as-needed -lc -lmimalloc -Wl,--as-needed \
-             -Wl,--wrap=lua_newstate)
-# These are loaded by host/late.c when they are first called, where that can.
+# Libraries are loaded by host/late.c when they are first called, where that can.
 LATE     = $(if $(SANITISE),,$(if $(filter x86_64,$(MACHINE)),$(BUILD)/late.o))
+# mimalloc is for Lua's small blocks (host/memory.c). It is late, so that nobody else meets the malloc and the
+# operators of C++ that it has.
+MALLOC   = $(if $(LATE),-Wl$(COMMA)--wrap=lua_newstate)
 LLHTTP   = /usr/share/llhttp
 
 SOURCES  = $(sort $(filter-out host/late.c,$(wildcard host/*.c)))
@@ -115,6 +115,7 @@ $(BUILD)/late.h: $(OBJECTS) Makefile
 	  -e 's/^ *U \(curl_[a-z0-9_]*\)$$/LATE(\1, "libcurl.so.4")/p' \
 	  -e 's/^ *U \(BrotliDecoder[A-Za-z]*\)$$/LATE(\1, "libbrotlidec.so.1")/p' \
 	  -e 's/^ *U \(ZSTD_[A-Za-z_]*\)$$/LATE(\1, "libzstd.so.1")/p' \
+	  -e 's/^ *U \(mi_[a-z_]*\)$$/LATE(\1, "libmimalloc.so.2")/p' \
 	  -e 's/^ *U \(_ZN8simdjson[A-Za-z0-9_]*\)$$/LATE(\1, "libsimdjson.so.14")/p' \
 	  -e 's/^ *U \(_Z[dn][alw][A-Za-z0-9_]*\)$$/LATE(\1, "libstdc++.so.6")/p' >$@
 

@@ -3,8 +3,10 @@
  *         brings that of C++, and takes as long. So the program is not linked with them, nor with others that
  *         few programs need: each of their functions that the host calls is a jump here, through a slot. At
  *         first a slot leads to `enter`, which keeps the arguments, has the library loaded and its slots
- *         filled, and jumps again. The list of the functions is made of the objects (Makefile). On other
- *         processors, and under sanitizers, the libraries are linked as ever and this is unused.
+ *         filled, and jumps again. The list of the functions is made of the objects (Makefile). Nobody
+ *         but the host sees these libraries: mimalloc's malloc and operators of C++ are nobody's. On other
+ *         processors, and under sanitizers, the libraries are linked as ever, without mimalloc, and this is
+ *         unused.
  * Owner:  a library stays loaded until the program ends.
  * Errors: a library or a function that is missing ends the program with status 127, as the system's own
  *         loader does. */
