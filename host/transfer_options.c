@@ -5,10 +5,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "transfer_cookie.h"
 #include "transfer_http2.h"
+#include "transfer_proxy.h"
 #include "transfer_receive.h"
 
 #define AGENT "rille/" RILLE_VERSION
@@ -126,11 +126,11 @@ static bool link_lines(struct rille_transfer *t) {
   return true;
 }
 
-/* Who asks. A line of the list costs libcurl half of what the option does, which goes to proxies, too, that
- * are asked for a tunnel. */
+/* Who asks. A line of the list costs libcurl half of what the option does, which goes to a proxy, too, that
+ * is asked for a tunnel. */
 static CURLcode set_agent(struct rille_transfer *t, const struct rille_transfer_request *r) {
   const char *agent = r->access.user_agent;
-  if (strncasecmp(r->url, "https:", 6) == 0)
+  if (rille_proxy_may_tunnel(t))
     return curl_easy_setopt(t->easy, CURLOPT_USERAGENT, agent != NULL ? agent : AGENT);
   bool ok = true;
   if (!t->own_agent && agent == NULL)

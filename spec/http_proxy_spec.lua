@@ -346,6 +346,22 @@ describe("rille.http through a proxy at fault", function()
     end
   end)
 
+  it("says who asks for a tunnel that a redirect leads to", function()
+    local moved = "HTTP/1.1 302 Found\\r\\nLocation: https://y.invalid/\\r\\n" ..
+      "Content-Length: 0\\r\\nConnection: close\\r\\n\\r\\n"
+    local refused = "HTTP/1.1 403 Forbidden\\r\\n\\r\\n"
+    for agent, options in pairs { ["rille/"] = {}, ["me/1"] = { user_agent = "me/1" } } do
+      local refusing <close>, address = scripted.start(moved, refused)
+      options.proxy = "http://" .. address
+      failure(http.get, "http://x.invalid/", options)
+      local first, second = table.unpack(scripted.got(refusing))
+      has(first, "GET http://x.invalid/")
+      has(first, "User-Agent: " .. agent)
+      has(second, "CONNECT y.invalid:443")
+      has(second, "User-Agent: " .. agent)
+    end
+  end)
+
   it("gives up a tunnel that is being made when its task is cancelled", function()
     local client <close> = http.client { proxy = via }
     local task = rille.spawn(client.get, client, "https://stall.invalid/")
