@@ -698,6 +698,38 @@ describe("rille.stream: the operators", function()
       "the function of 'map' returned nil; an item must not be nil (return false or a table)")
   end)
 
+  it("R69 map and filter get an item of a list or a range that came after a time-out", function()
+    local _ <close> = rille.test.clock()
+    local function slow_list()
+      return (stream.from(setmetatable({}, { __index = function(_, i)
+        if i > 3 then return nil end
+        rille.sleep(1)
+        return i
+      end })))
+    end
+    local function long_range() -- the loop has its turn before the next number
+      local s = stream.range(-1023, 3)
+      for _ = -1023, 0 do s:next() end
+      return s
+    end
+    for _, make in ipairs { slow_list, long_range } do
+      for _, wait in ipairs { 0, 2 } do
+        local s = make()
+        assert.same({ nil, "timeout", n = 2 }, table.pack(s:next_within(0)))
+        rille.sleep(wait)
+        assert.same({ 2, 4, 6 }, s:map(double):collect())
+        s = make()
+        assert.same({ nil, "timeout", n = 2 }, table.pack(s:next_within(0)))
+        rille.sleep(wait)
+        assert.same({ 4 }, s:filter(even):map(double):collect())
+        s = make():map(double)
+        assert.same({ nil, "timeout", n = 2 }, table.pack(s:next_within(0)))
+        rille.sleep(wait)
+        assert.same({ 2, 4, 6 }, s:filter(even):collect())
+      end
+    end
+  end)
+
   it("C8 functions may wait and get all values of an item", function()
     local s = stream.enumerate({ "a", "b", "c" })
       :filter(function(i, v) rille.sleep(0) return i ~= 2 and v end)
