@@ -73,6 +73,7 @@ local CLIENT = [[
   local seen = 0
   assert(send { body = gen(3), progress = function(sent) seen = sent end } == 910 and seen == 900)
   assert(send { body = { "a", "b" }, retry = 2 } == 12)
+  assert(send { body = ("y"):rep(40000) } == 40010)
   local file, items = { name = "file", path = arg[0] }, { name = "items", value = gen(2) }
   assert(send { multipart = { { name = "a", value = "b" }, file, items } } > 900)
   do
