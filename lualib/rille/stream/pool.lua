@@ -33,7 +33,7 @@ local NONE <const> = -math.huge -- stays what it is when results are taken
 local work
 
 -- Sees to it that somebody pulls if there is room: who works on an item looks itself before it rests, so one
--- that comes is enough.
+-- that comes is enough. Called whenever there is more room or a pull is over; so who waits need not look.
 local function staff(pool)
   if pool.room <= 0 or pool.pulling or pool.coming then return end
   pool.coming = true
@@ -107,8 +107,6 @@ local function next_result(pool)
   while pool.results[pool.delivered + 1] == nil do
     pool.nursery:check()
     if pool.ended and pool.started == pool.delivered then return nil end
-    pool.nursery:check_wait()
-    staff(pool)
     pool.parked = true
     pool.nursery:wait()
     pool.parked = false
