@@ -203,6 +203,22 @@ describe("rille.stream: map with n > 1", function()
     assert.same({ "source", "worker 1", "worker 2", "worker 3" }, log)
   end)
 
+  it("C5 works on nothing more after an error, though the source cannot be cut short", function()
+    local before, pulled, worked = task.count(), 0, {}
+    local s = stream.repeating(function()
+      if pulled > 0 then rille.shield(function() turns(6) end) end
+      pulled = pulled + 1
+      return pulled
+    end):map(function(v)
+      worked[#worked + 1] = v
+      turns(2)
+      error("one", 0)
+    end, { n = 3 })
+    assert.equal("one", caught(s.next, s))
+    assert.same({ 2, { 1 } }, { pulled, worked })
+    assert.equal(before, task.count())
+  end)
+
   it("C5 attaches the errors of the others' cleanup as suppressed", function()
     local first = fault.new("EX", "first")
     local s = stream.range(1, 2):map(function(v)
