@@ -1,6 +1,6 @@
 -- bench/pipeline.lua -- items a second through map, filter and take.
 -- Usage:  rille bench/pipeline.lua [items=1000000]
--- Rivals: bench/pipeline.py (aiostream), bench/pipeline.mjs (Node's iterator helpers): the same output.
+-- Rivals: bench/pipeline.py (aiostream), bench/pipeline.mjs (Node, two ways): the same output.
 -- Time is processor time: what else the machine does counts for less.
 local stream = require "rille.stream"
 
