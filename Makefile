@@ -33,7 +33,8 @@ OPTIMISE = -O2 -g
 SANITISE =
 WARN_ALL = -Wall -Wextra -Wpedantic -Wshadow -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror
 WARN     = $(WARN_ALL) -Wstrict-prototypes -Wmissing-prototypes
-CFLAGS   = $(if $(MALLOC),-DRILLE_MIMALLOC) -std=c11 -D_GNU_SOURCE -DRILLE_VERSION='"$(VERSION)"' $(OPTIMISE) $(SANITISE) -fno-strict-aliasing
+CFLAGS   = -std=c11 -D_GNU_SOURCE -DRILLE_VERSION='"$(VERSION)"' $(if $(MALLOC),-DRILLE_MIMALLOC) $(OPTIMISE) \
+           $(SANITISE) -fno-strict-aliasing
 CXXFLAGS = -std=c++17 $(OPTIMISE) $(SANITISE) -fno-exceptions -fno-rtti
 INCLUDES = -Ihost -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhttp
 # Lua is linked whole and its symbols are exported, for the C modules that scripts load. Its
