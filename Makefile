@@ -203,7 +203,7 @@ build/bench/bare: bench/bare.c | packages-build
 	$(SAY) '  CC    $<'
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -o $@ $< -luv -lcurl
 
-build/bench/start: $(PROGRAM) bench/start.lua bench/rivals.lua
+build/bench/start: $(PROGRAM) bench/start.lua bench/document.lua
 	@mkdir -p $(@D)
 	@$(PROGRAM) build bench/start.lua -o $@ >$@.log
 

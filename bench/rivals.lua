@@ -12,7 +12,7 @@ local NODES <const> = { "build/bench/node_modules/.bin/node", "node", "nodejs" }
 
 local function find_node()
   for _, name in ipairs(NODES) do
-    if os.execute(name .. " --version >/dev/null 2>&1") then return name end
+    if os.execute(("command -v %s >/dev/null"):format(name)) then return name end
   end
   return "node"
 end

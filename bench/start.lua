@@ -1,3 +1,3 @@
 -- bench/start.lua -- a script that requires a module of rille and one of a file, for the row "build".
 require "rille.http"
-require "rivals"
+require "document"
