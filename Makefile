@@ -2,8 +2,8 @@
 # Packages are Debian 12's; a target installs what it lacks, and does nothing when all is there.
 
 # What a build needs, what the specs need, what the linters need, what the benchmarks need.
-PACKAGES_BUILD = gcc g++ libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua-cjson-dev libsimdjson-dev libmimalloc-dev \
-                 zlib1g-dev libbrotli-dev libzstd-dev node-llhttp libedit-dev ca-certificates
+PACKAGES_BUILD = gcc g++ libc6-dev liblua5.4-dev libuv1-dev libcurl4-openssl-dev lua-cjson-dev libsimdjson-dev \
+                 libmimalloc-dev zlib1g-dev libbrotli-dev libzstd-dev node-llhttp libedit-dev ca-certificates
 PACKAGES_TEST  = lua-busted lua5.4 nginx-light curl perl brotli zstd openssl python3 python3-httpbin gunicorn \
                  nghttp2-server tinyproxy-bin microsocks iproute2 lua-penlight lua-lpeg lua-filesystem lua-socket tmux
 PACKAGES_LINT  = clang lua-check
@@ -177,7 +177,8 @@ asan: packages-test
 valgrind: packages-valgrind
 	@$(MAKE) --no-print-directory BUILD=build/valgrind PROGRAM=build/valgrind/rille MALLOC= LATE= build/valgrind/rille
 	@for arguments in '' --plain '--concurrency 4'; do \
-	  valgrind --quiet --leak-check=full --error-exitcode=1 build/valgrind/rille scripts/pokemon.lua $$arguments || exit 1; \
+	  valgrind --quiet --leak-check=full --error-exitcode=1 build/valgrind/rille scripts/pokemon.lua $$arguments || \
+	    exit 1; \
 	done
 
 lint: packages-lint
