@@ -151,7 +151,6 @@ struct rille_transfer {
   bool decompress;
   bool own_expect;                  /* the caller gave an Expect header */
   bool own_accept;                  /* the caller gave an Accept-Encoding header */
-  bool own_agent;                   /* the caller gave a User-Agent header */
   bool guarded;                     /* private addresses are refused */
   bool idempotent;                  /* it may be sent again without an answer */
   bool unanswered;                  /* it was sent, and nothing has come */

@@ -28,7 +28,9 @@ static CURLcode set_long(struct rille_transfer *t, bool wanted, CURLoption optio
 /* --- who it says it is --- */
 
 static CURLcode set_auth(struct rille_transfer *t, const struct rille_access *a) {
-  CURLcode code = set_string(t, CURLOPT_USERNAME, a->user);
+  CURLcode code = set_string(t, CURLOPT_USERAGENT, a->user_agent);
+  if (code == CURLE_OK)
+    code = set_string(t, CURLOPT_USERNAME, a->user);
   if (code == CURLE_OK)
     code = set_string(t, CURLOPT_PASSWORD, a->password);
   if (code == CURLE_OK)

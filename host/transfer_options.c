@@ -8,10 +8,7 @@
 
 #include "transfer_cookie.h"
 #include "transfer_http2.h"
-#include "transfer_proxy.h"
 #include "transfer_receive.h"
-
-#define AGENT "rille/" RILLE_VERSION
 
 /* As large as a head may be: over HTTP/2, parts of one that does not fit would be mixed up. A large body
  * comes in fewer system calls. */
@@ -40,7 +37,8 @@ bool rille_options_base(struct rille_transfer *t) {
          curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
          curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-         curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK;
+         curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_USERAGENT, "rille/" RILLE_VERSION) == CURLE_OK;
 }
 
 static bool has_body(const struct rille_transfer_request *r) { return r->body != NULL || r->send != NULL; }
@@ -126,20 +124,6 @@ static bool link_lines(struct rille_transfer *t) {
   return true;
 }
 
-/* Who asks. A line of the list costs libcurl half of what the option does, which goes to a proxy, too, that
- * is asked for a tunnel. */
-static CURLcode set_agent(struct rille_transfer *t, const struct rille_transfer_request *r) {
-  const char *agent = r->access.user_agent;
-  if (rille_proxy_may_tunnel(t))
-    return curl_easy_setopt(t->easy, CURLOPT_USERAGENT, agent != NULL ? agent : AGENT);
-  bool ok = true;
-  if (!t->own_agent && agent == NULL)
-    ok = add_line(t, "User-Agent: " AGENT);
-  else if (!t->own_agent && agent[0] != '\0')
-    ok = rille_transfer_header(t, "User-Agent", sizeof "User-Agent" - 1, agent, strlen(agent));
-  return ok ? CURLE_OK : CURLE_OUT_OF_MEMORY;
-}
-
 /* The header list. "Name:" keeps libcurl from adding a header of its own. */
 static CURLcode set_headers(struct rille_transfer *t, const struct rille_transfer_request *r) {
   bool ask = r->decompress && !t->own_accept;
@@ -171,8 +155,6 @@ CURLcode rille_options_set(struct rille_transfer *t, const struct rille_transfer
   if (code == CURLE_OK)
     code = set_shape(t, r);
   if (code == CURLE_OK)
-    code = set_agent(t, r);
-  if (code == CURLE_OK)
     code = set_headers(t, r);
   return code != CURLE_OK ? code : curl_easy_setopt(t->easy, CURLOPT_URL, r->url);
 }
@@ -185,7 +167,6 @@ bool rille_transfer_header(struct rille_transfer *t, const char *name, size_t na
     t->type_node = (int32_t)t->node_count;
   t->own_expect = t->own_expect || rille_receive_is_word(name, name_length, "expect");
   t->own_accept = t->own_accept || rille_receive_is_word(name, name_length, "accept-encoding");
-  t->own_agent = t->own_agent || rille_receive_is_word(name, name_length, "user-agent");
   t->node_count++;
   struct rille_buffer *b = &t->lines;
   if (!rille_buffer_append(b, name, name_length))

@@ -35,7 +35,9 @@ static const struct {
 static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
 
 /* As libcurl looks: http_proxy in lower case only, since a CGI program gets HTTP_PROXY from its client. */
-static const char *of_environment(bool tls) {
+static const char *of_environment(const struct rille_transfer *t) {
+  const char *url = rille_transfer_url(t);
+  bool tls = url != NULL && strncasecmp(url, "https:", 6) == 0;
   const char *const names[] = {tls ? "https_proxy" : "http_proxy", tls ? "HTTPS_PROXY" : "http_proxy",
                                "all_proxy", "ALL_PROXY"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -47,17 +49,10 @@ static const char *of_environment(bool tls) {
 }
 
 /* The proxy that the request would use, unless no_proxy says otherwise. */
-static const char *proxy_for(const struct rille_transfer *t, bool tls) {
-  const char *url = t->proxy.length > 0 ? t->proxy.data : of_environment(tls);
+static const char *proxy_of(const struct rille_transfer *t) {
+  const char *url = t->proxy.length > 0 ? t->proxy.data : of_environment(t);
   return url == NULL || url[0] == '\0' ? NULL : url;
 }
-
-static const char *proxy_of(const struct rille_transfer *t) {
-  const char *url = rille_transfer_url(t);
-  return proxy_for(t, url != NULL && strncasecmp(url, "https:", 6) == 0);
-}
-
-bool rille_proxy_may_tunnel(const struct rille_transfer *t) { return proxy_for(t, true) != NULL; }
 
 /* The host of "scheme://user@host:port/" and its length. */
 static const char *host_of(const char *url, size_t *length) {

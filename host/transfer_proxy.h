@@ -1,4 +1,4 @@
-/* transfer_proxy.h -- whether a transfer has a proxy, or failed because of it. A part of transfer.c; no Lua.
+/* transfer_proxy.h -- whether a transfer failed because of its proxy. A part of transfer.c; no Lua.
  * Model:  libcurl tells of a proxy's failure in several ways: by its result, by the status of the answer to
  *         CONNECT, by a code of its own for SOCKS, or only in words that name the host that it tried. A
  *         proxy that cannot be reached keeps the code of what happened (ECONNREFUSED, ENOTFOUND); one that
@@ -21,9 +21,5 @@ struct rille_proxy_failure {
 
 /* True if the proxy is to blame; fills `failure` then. */
 bool rille_proxy_is_to_blame(const struct rille_transfer *t, struct rille_proxy_failure *failure);
-
-/* True if the request, or one that a redirect leads to, would ask a proxy for a tunnel if that is to https
- * and no_proxy does not say otherwise. */
-bool rille_proxy_may_tunnel(const struct rille_transfer *t);
 
 #endif
