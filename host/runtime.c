@@ -79,7 +79,6 @@ struct rille *rille_new(void) {
   *(struct rille_fiber **)lua_getextraspace(rt->L) = &rt->outside;
   rille_timeline_init(&rt->time, &rt->loop);
   rille_timeline_init(&rt->real, &rt->loop);
-  rt->looks = uv_version() < EDGES_SINCE;
   (void)uv_prepare_init(&rt->loop, &rt->prepare);
   rt->prepare.data = rt;
   (void)uv_prepare_start(&rt->prepare, on_prepare);
@@ -167,7 +166,7 @@ static bool has_news(struct rille *rt) {
 
 /* One turn of the loop that takes what has come, and does not wait. */
 static void poll_now(struct rille *rt) {
-  if (!rt->looks || has_news(rt))
+  if (uv_version() >= EDGES_SINCE || has_news(rt))
     (void)uv_run(&rt->loop, UV_RUN_NOWAIT);
 }
 

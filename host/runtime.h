@@ -50,7 +50,6 @@ struct rille {
   int budget;                 /* steps without a wait left in this turn (R27) */
   intptr_t raises;            /* signals raised so far: tells pcall what was raised inside it */
   uv_prepare_t prepare;       /* keeps libuv from blocking when its timers have made a fiber ready */
-  bool looks;                 /* what has come may be looked for without libuv (runtime.c, has_news) */
   struct rille_timeline time; /* in which scripts live; virtual while a clock is open */
   struct rille_timeline real; /* of what the world outside sees */
   const char *clock;          /* where the virtual clock that is open was opened; NULL: none is */
