@@ -182,8 +182,7 @@ local function send(client, method, url, options, streamed)
   url = http_request.url(client, url)
   if options ~= nil then
     http_options.check_request(options)
-  elseif client.is_plain then -- most requests
-    if streamed then return perform(client, method, url, client.headers, nil, client.defaults, true) end
+  elseif client.is_plain and not streamed then -- most requests
     return client.pools.own:request(method, url, client.headers, nil, client.defaults)
   end
   options = options or NO_OPTIONS

@@ -31,12 +31,10 @@ function change.map(src, f, options)
     return stage.each(new_pool("map", source, f, options.n, options.ordered ~= false))
   end
   return stage.new("map", source, function(upstream, emit)
-    if source.applies and not source.pending then
+    if source.single then
+      if source.source or source.pending then return function(v) return emit(f(v)) end end
       upstream.apply = f
       return emit
-    end
-    if source.single then
-      return function(v) return emit(f(v)) end
     end
     return function(v, ...)
       if not v then check_item(source, v) end

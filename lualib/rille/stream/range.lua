@@ -61,7 +61,7 @@ return function(a, b, pace, seconds)
   if pace == 0 then error("bad argument #3 to 'range' (step is zero)", 2) end
   if seconds ~= nil then check.seconds(seconds, 4, "range") end
   local self = stage.root("range")
-  self.single, self.applies = true, true
+  self.single = true
   local n, k = count(a, b, pace), 0
   local stop = 0 -- of the numbers up to the loop's next turn, or to the end
   function self.closer() n, stop = k, k end

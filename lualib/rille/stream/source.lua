@@ -93,7 +93,7 @@ local EMPTY = {}
 
 local function from_list(list)
   local self = stage.root("from")
-  self.single, self.applies = true, true
+  self.single = true
   local at = 0
   function self.closer() list = EMPTY end
   function self.produce(emit, finish, apply)

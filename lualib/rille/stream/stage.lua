@@ -15,7 +15,6 @@ local lock = require "rille.stream.lock"
 ---@field private make nil|rille.StageMaker of a stage
 ---@field private produce nil|fun(emit: function, finish: function, apply: function?): function of a root
 ---@field private single boolean|nil no item has more than one value, and none is nil
----@field private applies boolean|nil of a root: it calls the function of a map on it itself
 ---@field private lock rille.StreamLock of the root, or one that was merged since
 ---@field private pull nil|fun(): ... one step, put together; only while the stream is suspended
 ---@field private pending rille.PendingStep|nil a step that may outlive the call that asked for it
@@ -33,7 +32,7 @@ local lock = require "rille.stream.lock"
 -- Makes the function that takes an item, and passes it on to `emit` or asks for another one with
 -- `upstream.pull`; and, if the stage has something to say at the end, one to call instead of `finish`.
 -- `produce` of a root makes the function of a step, which calls emit with an item, or finish at the end. A
--- map on a root that applies leaves its function in `upstream.apply`: one call less an item.
+-- map on a single root leaves its function in `upstream.apply`, and the root calls it: one call less an item.
 -- They return what the function returns that they end with.
 ---@alias rille.StageMaker fun(upstream: table, emit: function, finish: function, self): function, function?
 
