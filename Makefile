@@ -175,7 +175,7 @@ asan: packages-test
 
 # valgrind has a malloc of its own, which knows libc's.
 valgrind: packages-valgrind
-	@$(MAKE) --no-print-directory BUILD=build/valgrind PROGRAM=build/valgrind/rille MALLOC= LATE= build/valgrind/rille
+	@$(MAKE) --no-print-directory BUILD=build/valgrind PROGRAM=build/valgrind/rille LATE= build/valgrind/rille
 	@for arguments in '' --plain '--concurrency 4'; do \
 	  valgrind --quiet --leak-check=full --error-exitcode=1 build/valgrind/rille scripts/pokemon.lua $$arguments || \
 	    exit 1; \

@@ -34,12 +34,11 @@ lua_State *rille_memory_newstate(void) {
 
 #elif defined(RILLE_MIMALLOC)
 
-#include <malloc.h>
 #include <string.h>
 
 #include <mimalloc.h>
 
-enum { SMALL = MI_SMALL_SIZE_MAX, KEPT = 16 << 20, MAPPED = 4 << 20 }; /* bytes */
+enum { SMALL = MI_SMALL_SIZE_MAX }; /* bytes */
 
 static void *take(size_t size) { return size > SMALL ? malloc(size) : mi_malloc_small(size); }
 
@@ -83,14 +82,18 @@ lua_State *__wrap_lua_newstate(lua_Alloc own, void *data) {
   return __real_lua_newstate(allocate, data);
 }
 
+#endif
+
+#ifndef RILLE_FAIL_ALLOC
+
+#include <malloc.h>
+
+enum { KEPT = 16 << 20, MAPPED = 4 << 20 }; /* bytes */
+
 lua_State *rille_memory_newstate(void) {
   mallopt(M_TRIM_THRESHOLD, KEPT);
   mallopt(M_MMAP_THRESHOLD, MAPPED);
   return luaL_newstate();
 }
-
-#else
-
-lua_State *rille_memory_newstate(void) { return luaL_newstate(); }
 
 #endif
