@@ -1,4 +1,5 @@
 -- C modules in C++: its operators of memory and its exceptions are what they are in any other program.
+local files = require "spec.helper.files"
 local process = require "spec.helper.process"
 
 local STRESSED = os.getenv("RILLE_SPEC_GC") == "stress"
@@ -68,15 +69,12 @@ extern "C" int luaopen_operators(lua_State *L) {
 
 -- Compiles and loads the module; the build needs g++ too.
 local function load()
-  local path = os.tmpname()
-  local source <close> = assert(io.open(path .. ".cpp", "w"))
-  assert(source:write(SOURCE))
-  assert(source:close())
+  local directory <close> = files.directory()
+  local path = directory.path .. "/operators"
+  files.write(path .. ".cpp", SOURCE)
   local done = process.run { "g++", "-shared", "-fPIC", "-std=c++17", "-Wno-alloc-size-larger-than",
     "-I/usr/include/lua5.4", "-o", path .. ".so", path .. ".cpp" }
-  local open = assert(package.loadlib(path .. ".so", "luaopen_operators"), done.stderr)
-  for _, name in ipairs { path, path .. ".cpp", path .. ".so" } do os.remove(name) end
-  return open()
+  return assert(package.loadlib(path .. ".so", "luaopen_operators"), done.stderr)()
 end
 
 describe("a C module in C++", function()

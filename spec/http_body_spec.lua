@@ -2,6 +2,7 @@
 local http = require "rille.http"
 local json = require "rille.json"
 local process = require "spec.helper.process"
+local resident = require "spec.helper.resident"
 
 local STRESSED = os.getenv("RILLE_SPEC_GC") == "stress"
 
@@ -51,11 +52,6 @@ describe("a body", function()
     for i = 1, 12 do assert.is_true(kept[i]:text() == text_of(30000 + i * 1000)) end
     assert.equal("pikachu", kept[13]:json("/name"))
   end)
-
-  local function resident()
-    local file <close> = assert(io.open("/proc/self/statm"))
-    return 4096 * tonumber(file:read("a"):match("^%d+ (%d+)"))
-  end
 
   it("is let go by a collector that sees large bodies although Lua has not allocated them", function()
     if STRESSED then return end -- a sanitizer keeps what is freed

@@ -4,6 +4,7 @@ local http = require "rille.http"
 local nginx = require "spec.helper.nginx"
 local perl_server = require "spec.helper.perl_server"
 local process = require "spec.helper.process"
+local resident_now = require "spec.helper.resident"
 local rille = require "rille"
 
 local TEXT = ('{"name":"pikachu","moves":["thunder-shock","quick-attack"]}\n'):rep(9)
@@ -37,11 +38,7 @@ local function flip(text, at, bits)
 end
 
 --- Bytes of memory that the process has now; not that of sanitizers, which give nothing back.
-local function resident()
-  if os.getenv("RILLE_SPEC_GC") == "stress" then return 0 end
-  local file <close> = assert(io.open("/proc/self/statm"))
-  return assert(tonumber(file:read("a"):match("^%d+ (%d+)"))) * 4096
-end
+local function resident() return os.getenv("RILLE_SPEC_GC") == "stress" and 0 or resident_now() end
 
 describe("content codings of http", function()
   local server, client, faulty, faulty_url

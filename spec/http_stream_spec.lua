@@ -8,6 +8,7 @@ local lines = require "rille.lines"
 local nginx = require "spec.helper.nginx"
 local perl_server = require "spec.helper.perl_server"
 local process = require "spec.helper.process"
+local resident = require "spec.helper.resident"
 local sse = require "rille.sse"
 local stream = require "rille.stream"
 local task = require "rille.host.task"
@@ -44,12 +45,6 @@ local function checker()
     size = size + #piece
     return size
   end
-end
-
---- Bytes of memory that the process has now.
-local function resident()
-  local file <close> = assert(io.open("/proc/self/statm"))
-  return assert(tonumber(file:read("a"):match("^%d+ (%d+)"))) * 4096
 end
 
 describe("http.stream against the host's server", function()

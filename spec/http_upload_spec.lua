@@ -7,6 +7,7 @@ local httpbin = require "spec.helper.httpbin"
 local nginx = require "spec.helper.nginx"
 local perl_server = require "spec.helper.perl_server"
 local proxy = require "spec.helper.proxy"
+local resident = require "spec.helper.resident"
 local rille = require "rille"
 local stream = require "rille.stream"
 
@@ -177,10 +178,6 @@ describe("a request body that comes bit by bit", function()
     end)
 
     it("with flat memory", function()
-      local function resident()
-        local file <close> = assert(io.open("/proc/self/statm"))
-        return assert(tonumber(file:read("a"):match("^%d+ (%d+)"))) * 4096
-      end
       local n = os.getenv("RILLE_SPEC_GC") == "stress" and 200 or 4000
       collectgarbage()
       local before, most = resident(), 0
